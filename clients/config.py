@@ -1,0 +1,244 @@
+"""What ragq.yml may say, and what holds when it is silent."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from .errors import ConfigError, MissingExtra, RagqError
+from .reading import read
+
+ENV_PREFIX = "RAGQ_"
+ENV_NOT_KEYS = frozenset({"RAGQ_CONFIG", "RAGQ_HOME"})
+SECRET = re.compile(r"(^|_)(key|token|password|secret)s?$")
+Protocol = Literal["tcp", "ipc", "inproc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a socket binds or connects.
+
+    Attributes:
+        host: for tcp a name or address; for ipc a path; for inproc a name.
+    """
+
+    port: int = 0
+    host: str = "127.0.0.1"
+    protocol: Protocol = "tcp"
+
+    @property
+    def address(self) -> str:
+        """What ZeroMQ is given."""
+        return f"tcp://{self.host}:{self.port}" if self.protocol == "tcp" else f"{self.protocol}://{self.host}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.protocol != "tcp" or self.host in ("127.0.0.1", "localhost", "::1") or self.host.startswith("127.")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What every service's section has.
+
+    Attributes:
+        module: name of the service's class among the installed plug-ins; empty means its own name.
+        num_workers: processes that serve it.
+        slots: calls that one worker takes at a time; 0 means the service's own choice.
+        options: free settings for a third-party service.
+    """
+
+    enabled: bool = True
+    module: str = ""
+    front_end: Endpoint = field(default_factory=Endpoint)
+    back_end: Endpoint = field(default_factory=Endpoint)
+    num_workers: int = 1
+    slots: int = 0
+    options: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model for one role.
+
+    Attributes:
+        name: of a model in the models directory, or a path; ``none`` leaves the role empty.
+        backend: ``openvino``, ``toy``; others come by extras.
+        dtype: ``auto`` is bf16 where the processor has it, else fp32.
+        max_tokens: longest input; 0 means the model's own limit.
+    """
+
+    name: str
+    backend: str = "openvino"
+    dtype: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    max_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LLM(Service):
+    """The LLM service: a model per role.
+
+    Attributes:
+        threads: processor threads for one worker; 0 means one less than there are cores, at least one.
+    """
+
+    front_end: Endpoint = field(default_factory=lambda: Endpoint(7781))
+    back_end: Endpoint = field(default_factory=lambda: Endpoint(7782))
+    embed: Model = field(default_factory=lambda: Model("multilingual-e5-small"))
+    rerank: Model = field(default_factory=lambda: Model("maxsim"))
+    generate: Model = field(default_factory=lambda: Model("smollm2-135m-instruct"))
+    threads: int = 0
+    state_path: str = ""
+    device: str = "cpu"
+    strategy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Service):
+    """The Index service.
+
+    Attributes:
+        store: where vectors live.
+        roots: directories on the service's disk below which ``paths`` may be added; none by default.
+        max_file_mb: larger files are refused with the reason.
+        max_pages: longer documents are refused with the reason.
+        parse_timeout_s: a file that takes longer fails with the reason.
+        sample: load the sample knowledge base when there is no collection yet.
+        chroma_path, sqlite_db_path: empty means below the data directory.
+    """
+
+    front_end: Endpoint = field(default_factory=lambda: Endpoint(7783))
+    back_end: Endpoint = field(default_factory=lambda: Endpoint(7784))
+    store: Literal["chroma", "memory"] = "chroma"
+    roots: list[str] = field(default_factory=list)
+    chunk_size: int = 512
+    overlap: int = 64
+    max_file_mb: int = 200
+    max_pages: int = 5000
+    parse_timeout_s: float = 300.0
+    sample: bool = True
+    chroma_path: str = ""
+    sqlite_db_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning(Service):
+    """The Tuning service; this release has its contract, not yet its worker."""
+
+    enabled: bool = False
+    front_end: Endpoint = field(default_factory=lambda: Endpoint(7787))
+    back_end: Endpoint = field(default_factory=lambda: Endpoint(7788))
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face that people or programs reach over HTTP."""
+
+    port: int
+    enabled: bool = True
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How questions are answered.
+
+    Attributes:
+        rounds: earlier rounds of the conversation that count.
+        top_k: passages that are searched for one answer.
+        passages: best passages that go into the prompt.
+        answer: ``extractive`` quotes the best sentences, ``written`` lets the generation model write,
+            ``auto`` writes unless the model is the small embedded one.
+        mode: ``strict`` answers from the documents or not at all; ``helpful`` may add what the model knows, and says so.
+        threshold: 0 to 1; a confidence below it means that the collection lacks the answer.
+    """
+
+    rounds: int = 6
+    top_k: int = 8
+    passages: int = 4
+    answer: Literal["auto", "extractive", "written"] = "auto"
+    mode: Literal["strict", "helpful"] = "strict"
+    threshold: float = 0.5
+    max_tokens: int = 384
+    language: Literal["auto", "en", "zh"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of ragq.yml.
+
+    Attributes:
+        data_dir: empty means RAGQ_HOME, or the platform's data directory.
+        insecure: allow a bind to other machines without keys.
+        services: third-party services by name.
+    """
+
+    data_dir: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    insecure: bool = False
+    llm: LLM = field(default_factory=LLM)
+    index: Index = field(default_factory=Index)
+    tuning: Tuning = field(default_factory=Tuning)
+    http: Face = field(default_factory=lambda: Face(7780))
+    ui: Face = field(default_factory=lambda: Face(8501))
+    ask: Ask = field(default_factory=Ask)
+    services: dict[str, Service] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """The data directory."""
+        if self.data_dir:
+            return Path(self.data_dir).expanduser().resolve()
+        return _platform_home()
+
+    def service(self, name: str) -> Service:
+        """The section of a service; ConfigError for a name that has none."""
+        known: dict[str, Service] = {"llm": self.llm, "index": self.index, "tuning": self.tuning, **self.services}
+        if name not in known:
+            raise ConfigError(f"no service '{name}' in the configuration", help=f"known: {', '.join(known)}")
+        return known[name]
+
+    @property
+    def enabled_services(self) -> list[str]:
+        """Names of the services that are to run."""
+        names = ["llm", "index", "tuning", *self.services]
+        return [name for name in names if self.service(name).enabled]
+
+
+def _platform_home() -> Path:
+    if home := os.environ.get("RAGQ_HOME"):
+        return Path(home).expanduser().resolve()
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ragq"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "ragq"
+
+
+OLD_SPELLINGS: dict[str, str] = {
+    "llm.base_model_path": "llm.generate.name",
+    "llm.base_model_file": "llm.generate.name",
+    "llm.embedding_path": "llm.embed.name",
+    "llm.bgem3_path": "llm.embed.name",
+    "llm.reranker_path": "llm.rerank.name",
+    "llm.rerank_path": "llm.rerank.name",
+    "index.chroma_db_path": "index.chroma_path",
+}
+OLD_SECTIONS: dict[str, str] = {"service_module": "module", "class_name": "module"}
+OLD_IGNORED = frozenset({"is_init_once", "spawn_method", "socket_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration and where it came from.
+
+    Attributes:
+        path: the file, or None when all is built in.
+        origins: dotted key to ``file:line``, the environment variable or the flag that set it.
+    """
+
+    config: Config
+    path: Path | None
+    origins: dict[str, str]

@@ -1,0 +1,205 @@
+"""Which errors a caller can meet, and how each travels.
+
+::
+
+    RagqError                     code, reason, retryable, help
+      RequestError                the caller's fault
+        BadRequest                a field is wrong
+        UnknownMethod             the service has no such method
+        NotFound                  no such collection, document, job
+        AlreadyExists             the name is taken
+        TooLarge                  over a limit of size
+        Forbidden                 the path or key is not allowed
+        Unauthenticated           the key was refused
+      ServiceError                our fault
+        Internal                  a defect, with an id to look up in the log
+        BackendError              a model runtime or a store failed
+        ModelNotLoaded            the role has no model yet
+      MeshError                   between us; worth another try
+        Busy                      a queue is full
+        WorkerLost                the worker died with the call
+        Unreachable               nobody answers at the endpoint
+        DeadlineExceeded          the time given was not enough
+        DataLoss                  a stream arrived with a gap
+        VersionMismatch           the two ends speak different protocols
+      Cancelled                   the caller gave up
+    ConfigError                   ragq.yml is wrong; never on the wire
+    MissingExtra                  an optional package is not installed; never on the wire
+
+Codes are gRPC's status numbers; ``reason`` is a stable word that tells classes of one code apart.
+"""
+
+from __future__ import annotations
+
+
+class RagqError(Exception):
+    """Any failure that ragq reports.
+
+    Attributes:
+        code: gRPC status number.
+        reason: stable word in capitals; programs compare this, people read the message.
+        retryable: whether the same call may succeed later.
+        help: what to do about it, one sentence, may be empty.
+    """
+
+    code = 2
+    reason = "UNKNOWN"
+    retryable = False
+
+    def __init__(self, message: str, *, help: str = "", retry_after_s: float = 0.0) -> None:  # noqa: A002 - the word users read
+        super().__init__(message)
+        self.message = message
+        self.help = help
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.help}" if self.help else self.message
+
+
+class RequestError(RagqError):
+    """The caller's fault: the same call will fail again."""
+
+    code, reason = 3, "MALFORMED"
+
+
+class BadRequest(RequestError):
+    """A field of the request is wrong."""
+
+
+class UnknownMethod(RequestError):
+    """The service has no such method."""
+
+    code, reason = 12, "NO_METHOD"
+
+
+class NotFound(RequestError):
+    """The named thing does not exist."""
+
+    code, reason = 5, "NOT_FOUND"
+
+
+class AlreadyExists(RequestError):
+    """The name is taken."""
+
+    code, reason = 6, "ALREADY_EXISTS"
+
+
+class TooLarge(RequestError):
+    """A limit of size was passed."""
+
+    code, reason = 8, "TOO_LARGE"
+
+
+class Forbidden(RequestError):
+    """The path or the key is not allowed."""
+
+    code, reason = 7, "ACL"
+
+
+class Unauthenticated(RequestError):
+    """The key was refused."""
+
+    code, reason = 16, "HANDSHAKE"
+
+
+class ServiceError(RagqError):
+    """Our fault."""
+
+    code, reason = 13, "INTERNAL"
+
+
+class Internal(ServiceError):
+    """A defect; the message carries an id that stands in the service's log."""
+
+
+class BackendError(ServiceError):
+    """A model runtime or a store failed."""
+
+    code, reason = 2, "BACKEND"
+
+
+class ModelNotLoaded(ServiceError):
+    """The role has no model."""
+
+    code, reason = 9, "NO_MODEL"
+
+
+class MeshError(RagqError):
+    """Something between the two ends; worth another try."""
+
+    code, reason, retryable = 14, "UNAVAILABLE", True
+
+
+class Busy(MeshError):
+    """A queue is full; ``retry_after_s`` tells when to come back."""
+
+    code, reason = 8, "QUEUE_FULL"
+
+
+class WorkerLost(MeshError, ConnectionError):
+    """The worker died while it held the call."""
+
+    reason = "WORKER_LOST"
+
+
+class Unreachable(MeshError, ConnectionError):
+    """Nobody answers at the endpoint, or no worker stands behind it."""
+
+    reason = "NO_WORKERS"
+
+
+class DeadlineExceeded(MeshError, TimeoutError):
+    """The time given was not enough."""
+
+    code, reason, retryable = 4, "EXPIRED", False
+
+
+class DataLoss(MeshError):
+    """A stream arrived with a gap."""
+
+    code, reason = 15, "STREAM_GAP"
+
+
+class VersionMismatch(MeshError):
+    """The two ends speak different protocol versions."""
+
+    code, reason, retryable = 9, "VERSION", False
+
+
+class Cancelled(RagqError):
+    """The caller gave up."""
+
+    code, reason = 1, "CANCELLED"
+
+
+class ConfigError(RagqError):
+    """A key or value of ragq.yml, the environment or a flag is wrong."""
+
+    code, reason = 3, "CONFIG"
+
+
+class MissingExtra(RagqError):
+    """An optional package is not installed."""
+
+    code, reason = 9, "MISSING_EXTRA"
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package '{package}', which is not installed",
+            help=f"pip install 'ragq[{extra}]'",
+        )
+
+
+_ON_THE_WIRE: tuple[type[RagqError], ...] = (
+    RagqError, BadRequest, UnknownMethod, NotFound, AlreadyExists, TooLarge, Forbidden,
+    Unauthenticated, Internal, BackendError, ModelNotLoaded, MeshError, Busy, WorkerLost,
+    Unreachable, DeadlineExceeded, DataLoss, VersionMismatch, Cancelled,
+)  # fmt: skip
+BY_REASON: dict[str, type[RagqError]] = {cls.reason: cls for cls in _ON_THE_WIRE}
+_BY_CODE: dict[int, type[RagqError]] = {cls.code: cls for cls in reversed(_ON_THE_WIRE)}
+
+
+def rebuild(code: int, reason: str, message: str, *, help_text: str = "", retry_after_s: float = 0.0) -> RagqError:
+    """The error that a failure message stands for; an unknown reason falls back to its code."""
+    cls = BY_REASON.get(reason) or _BY_CODE.get(code, RagqError)
+    return cls(message, help=help_text, retry_after_s=retry_after_s)

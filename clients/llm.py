@@ -1,0 +1,311 @@
+"""The contract of the LLM service, and its typed client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, overload
+
+import numpy as np
+
+from .client import Client, Stream
+from .reading import read
+from .wire import Method, Nothing
+
+Role = Literal["document", "query"]
+ScoreKind = Literal["similarity", "probability", "logit"]
+MAX_TEXTS_PER_CALL = 64
+MAX_CHARS_PER_CALL = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Texts to embed.
+
+    Attributes:
+        role: questions and documents take different prefixes in most models.
+        model: name of a loaded model; empty means the service's own.
+    """
+
+    texts: list[str]
+    role: Role = "document"
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One L2-normalised float32 row per text: shape [n, dim]."""
+
+    vectors: np.ndarray
+    model: str
+    num_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rerank:
+    """Documents to score against one query."""
+
+    query: str
+    documents: list[str]
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores in the order of the documents, higher is better.
+
+    Attributes:
+        scores: float32 [n]; ``kind`` names the scale (similarity and probability are 0 to 1).
+        logits: float32 [n], the raw outputs; equal to ``scores`` for a similarity.
+    """
+
+    scores: np.ndarray
+    logits: np.ndarray
+    kind: ScoreKind
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Pairs to score one by one: ``queries[i]`` against ``documents[i]``."""
+
+    queries: list[str]
+    documents: list[str]
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """A prompt or a conversation to continue; exactly one of the two is given.
+
+    Attributes:
+        max_tokens: upper bound of new tokens.
+        temperature: 0 is greedy.
+        stop: texts that end the answer and are cut off.
+        state: name of an RWKV state file, for backends that have states.
+    """
+
+    prompt: str = ""
+    messages: list[Message] = field(default_factory=list)
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: list[str] = field(default_factory=list)
+    seed: int | None = None
+    state: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of generated text, as it becomes final."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a generation cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The end of a generation; ``text`` is the whole of it."""
+
+    text: str
+    finish_reason: Literal["stop", "length", "cancelled"]
+    model: str
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Passages in which to find the sentences that answer a question."""
+
+    question: str
+    passages: list[str]
+    max_sentences: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage.
+
+    Attributes:
+        passage: index into the request's passages.
+        start, end: character offsets in that passage.
+        score: higher is better, 0 to 1.
+    """
+
+    passage: int
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The best sentences, best first."""
+
+    sentences: list[Sentence]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A role of the LLM service and the model that fills it.
+
+    Attributes:
+        dimension: of the vectors; 0 where there are none.
+        max_tokens: longest input, or context length; 0 if unknown.
+        status: ``ready``, or why not.
+    """
+
+    role: Literal["embed", "rerank", "generate"]
+    name: str
+    backend: str
+    status: str = "ready"
+    dimension: int = 0
+    max_tokens: int = 0
+    languages: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Every role."""
+
+    models: list[ModelInfo]
+
+
+EMBED = Method("llm.embed", Embed, Embeddings)
+RERANK = Method("llm.rerank", Rerank, Scores)
+SCORE = Method("llm.score", Score, Scores)
+GENERATE = Method("llm.generate", Generate, Generation, Token)
+EXTRACT = Method("llm.extract", Extract, Extraction)
+MODELS = Method("llm.models", Nothing, Models)
+METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A document after reranking; ``index`` is its place in the request."""
+
+    index: int
+    score: float
+    logit: float
+    text: str
+
+
+Prompt = str | Sequence[Message | Mapping[str, str]]
+
+
+class LLMClient:
+    """Embedding, reranking and generation, as plain calls."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def embed(
+        self, texts: str | Iterable[str], role: Role = "document", *, model: str = "", timeout_s: float | None = None
+    ) -> np.ndarray:
+        """Embed texts.
+
+        Args:
+            texts: one text or many; they travel in batches, several of them at a time.
+            role: ``query`` for questions, ``document`` for everything else.
+            model: name of a loaded model, or empty for the service's own.
+            timeout_s: seconds for the whole of it.
+
+        Returns:
+            float32 [n, dim], L2-normalised, rows in the order of the texts.
+
+        Raises:
+            ModelNotLoaded: the service has no embedding model.
+        """
+        batches = list(_batches([texts] if isinstance(texts, str) else list(texts)))
+        if not batches:
+            return np.zeros((0, 0), np.float32)
+        requests = [Embed(batch, role, model) for batch in batches]
+        replies = self._client.call_many(EMBED, requests, timeout_s=timeout_s)
+        return np.concatenate([reply.vectors for reply in replies])
+
+    def rerank(self, query: str, documents: Sequence[str], top_k: int | None = None, *, model: str = "", timeout_s: float | None = None) -> list[Ranked]:
+        """Score documents against a query; best first, ties in the order given."""
+        if not documents:
+            return []
+        reply = self._client.call(RERANK, Rerank(query, list(documents), model), timeout_s=timeout_s)
+        order = np.argsort(-reply.scores, kind="stable")[: top_k or len(documents)]
+        return [Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)]) for i in order]
+
+    @overload
+    def generate(self, prompt: Prompt, *, stream: Literal[False] = False, timeout_s: float | None = None, **controls: object) -> Generation: ...
+    @overload
+    def generate(self, prompt: Prompt, *, stream: Literal[True], timeout_s: float | None = None, **controls: object) -> Stream[Generation, Token]: ...
+
+    def generate(
+        self, prompt: Prompt, *, stream: bool = False, timeout_s: float | None = None, **controls: object
+    ) -> Generation | Stream[Generation, Token]:
+        """Continue a prompt or a conversation.
+
+        Args:
+            prompt: plain text, or the turns of a conversation (Message, or maps of role and content).
+            stream: return a stream of tokens instead of the whole; leaving its loop cancels.
+            timeout_s: seconds for the whole of it.
+            controls: fields of Generate, such as ``max_tokens`` or ``temperature``.
+        """
+        tokens = self._client.stream(GENERATE, generate_request(prompt, **controls), timeout_s=timeout_s)
+        if stream:
+            return tokens
+        with tokens:
+            for _ in tokens:
+                pass
+            return tokens.reply
+
+    def extract(self, question: str, passages: Sequence[str], max_sentences: int = 3, *, timeout_s: float | None = None) -> list[Sentence]:
+        """The sentences of the passages that answer best; needs no generation model."""
+        request = Extract(question, list(passages), max_sentences)
+        return self._client.call(EXTRACT, request, timeout_s=timeout_s).sentences
+
+    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
+        """Which model fills each role."""
+        return self._client.call(MODELS, Nothing(), timeout_s=timeout_s).models
+
+
+def generate_request(prompt: Prompt, **controls: object) -> Generate:
+    """The request for a prompt or a conversation; BadRequest for an unknown control."""
+    fields: dict[str, object] = dict(controls)
+    if isinstance(prompt, str):
+        fields["prompt"] = prompt
+    else:
+        fields["messages"] = [turn if isinstance(turn, Message) else read(Message, turn) for turn in prompt]
+    return read(Generate, fields)
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    num_chars = 0
+    for text in texts:
+        if batch and (len(batch) >= MAX_TEXTS_PER_CALL or num_chars + len(text) > MAX_CHARS_PER_CALL):
+            yield batch
+            batch, num_chars = [], 0
+        batch.append(text)
+        num_chars += len(text)
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""The services, and the ground they stand on."""
