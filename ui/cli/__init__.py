@@ -1,0 +1,14 @@
+"""The commands that call a running mesh, by name; a command's module is imported when it runs."""
+
+COMMANDS: dict[str, str] = {
+    "status": "ui.cli.status:status",
+    "add": "ui.cli.add:add",
+    "collections": "ui.cli.collections:collections",
+    "documents": "ui.cli.documents:documents",
+    "search": "ui.cli.search:search",
+    "ask": "ui.cli.ask:ask",
+    "embed": "ui.cli.embed:embed",
+    "rerank": "ui.cli.rerank:rerank",
+    "generate": "ui.cli.generate:generate",
+    "eval": "ui.cli.evaluate:evaluate",
+}
