@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Literal
 
-from .errors import ConfigError, MissingExtra, RagqError
-from .reading import read
+from .errors import ConfigError
 
-ENV_PREFIX = "RAGQ_"
-ENV_NOT_KEYS = frozenset({"RAGQ_CONFIG", "RAGQ_HOME"})
-SECRET = re.compile(r"(^|_)(key|token|password|secret)s?$")
 Protocol = Literal["tcp", "ipc", "inproc"]
 
 
@@ -38,7 +33,15 @@ class Endpoint:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.protocol != "tcp" or self.host in ("127.0.0.1", "localhost", "::1") or self.host.startswith("127.")
+        return self.protocol != "tcp" or is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine alone; a name that only begins like 127. does not."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ class Ask:
         passages: best passages that go into the prompt.
         answer: ``extractive`` quotes the best sentences, ``written`` lets the generation model write,
             ``auto`` writes unless the model is the small embedded one.
-        mode: ``strict`` answers from the documents or not at all; ``helpful`` may add what the model knows, and says so.
+        mode: ``strict`` answers from the documents or not at all; ``helpful`` may add what the model
+            knows, and says so.
         threshold: 0 to 1; a confidence below it means that the collection lacks the answer.
     """
 
@@ -173,11 +177,13 @@ class Config:
 
     Attributes:
         data_dir: empty means RAGQ_HOME, or the platform's data directory.
+        port_offset: added to every port, so that a second mesh fits on one machine.
         insecure: allow a bind to other machines without keys.
         services: third-party services by name.
     """
 
     data_dir: str = ""
+    port_offset: int = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     insecure: bool = False
     llm: LLM = field(default_factory=LLM)
@@ -215,30 +221,3 @@ def _platform_home() -> Path:
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ragq"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "ragq"
-
-
-OLD_SPELLINGS: dict[str, str] = {
-    "llm.base_model_path": "llm.generate.name",
-    "llm.base_model_file": "llm.generate.name",
-    "llm.embedding_path": "llm.embed.name",
-    "llm.bgem3_path": "llm.embed.name",
-    "llm.reranker_path": "llm.rerank.name",
-    "llm.rerank_path": "llm.rerank.name",
-    "index.chroma_db_path": "index.chroma_path",
-}
-OLD_SECTIONS: dict[str, str] = {"service_module": "module", "class_name": "module"}
-OLD_IGNORED = frozenset({"is_init_once", "spawn_method", "socket_type"})
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A configuration and where it came from.
-
-    Attributes:
-        path: the file, or None when all is built in.
-        origins: dotted key to ``file:line``, the environment variable or the flag that set it.
-    """
-
-    config: Config
-    path: Path | None
-    origins: dict[str, str]

@@ -1,0 +1,128 @@
+"""Which settings have the right type and still cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .config import Config, Endpoint, Face, Service, is_loopback
+
+Problem = tuple[str, str, str]
+MAX_PORT = 65535
+_AT_LEAST: dict[str, float] = {
+    "llm.threads": 0,
+    "llm.embed.max_tokens": 0,
+    "llm.rerank.max_tokens": 0,
+    "llm.generate.max_tokens": 0,
+    "index.chunk_size": 1,
+    "index.overlap": 0,
+    "index.max_file_mb": 1,
+    "index.max_pages": 1,
+    "ask.rounds": 0,
+    "ask.top_k": 1,
+    "ask.passages": 1,
+    "ask.max_tokens": 1,
+}
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """Each thing that cannot work: its dotted key, why, and what to do (maybe '')."""
+    yield from _ranges(config)
+    yield from _workers(config)
+    yield from _ports(config)
+    yield from _binds(config)
+
+
+def _ranges(config: Config) -> Iterator[Problem]:
+    for key, least in _AT_LEAST.items():
+        if (value := _number(config, key)) < least:
+            yield key, f"{value:g} is too small; at least {least:g}", ""
+    if config.index.overlap >= config.index.chunk_size:
+        yield (
+            "index.overlap",
+            f"{config.index.overlap} must be smaller than index.chunk_size ({config.index.chunk_size})",
+            "",
+        )
+    if not config.index.parse_timeout_s > 0:
+        yield "index.parse_timeout_s", f"{config.index.parse_timeout_s:g} is not a time; seconds above 0", ""
+    if not 0 <= config.ask.threshold <= 1:
+        yield "ask.threshold", f"{config.ask.threshold:g} is outside 0..1", ""
+
+
+def _number(config: Config, key: str) -> float:
+    value: object = config
+    for name in key.split("."):
+        value = getattr(value, name)
+    return float(value)  # type: ignore[arg-type]  # the table names numbers only
+
+
+def _workers(config: Config) -> Iterator[Problem]:
+    for prefix, service in _services(config):
+        if service.num_workers < 1:
+            yield (
+                f"{prefix}.num_workers",
+                f"{service.num_workers} is too small; at least 1",
+                f"'{prefix}.enabled: false' turns a service off",
+            )
+        if service.slots < 0:
+            yield f"{prefix}.slots", f"{service.slots} is too small; 0 leaves the choice to the service", ""
+    if config.index.num_workers > 1:
+        why = {
+            "chroma": "a Chroma directory has exactly one owner process; two would silently lose vectors",
+            "memory": "each worker would hold a memory store of its own, and answers would differ",
+        }[config.index.store]
+        yield (
+            "index.num_workers",
+            f"{config.index.num_workers} with the embedded store '{config.index.store}' is refused: {why}",
+            "set it to 1",
+        )
+
+
+def _services(config: Config) -> list[tuple[str, Service]]:
+    own = [(name, config.service(name)) for name in ("llm", "index", "tuning")]
+    return [*own, *((f"services.{name}", service) for name, service in config.services.items())]
+
+
+def _endpoints(config: Config) -> Iterator[tuple[str, Endpoint]]:
+    """Every enabled socket with its key; the faces count as tcp."""
+    for prefix, service in _services(config):
+        if service.enabled:
+            yield f"{prefix}.front_end", service.front_end
+            yield f"{prefix}.back_end", service.back_end
+    for prefix, face in _faces(config):
+        if face.enabled:
+            yield prefix, Endpoint(face.port, face.host)
+
+
+def _faces(config: Config) -> list[tuple[str, Face]]:
+    return [("http", config.http), ("ui", config.ui)]
+
+
+def _ports(config: Config) -> Iterator[Problem]:
+    taken: dict[tuple[str, int], str] = {}
+    for prefix, end in _endpoints(config):
+        key = f"{prefix}.port"
+        if end.protocol != "tcp":
+            continue
+        if not 1 <= end.port <= MAX_PORT:
+            yield key, f"{end.port} is not a port; 1 to {MAX_PORT}", ""
+        elif (place := (_machine(end.host), end.port)) in taken:
+            yield key, f"{end.port} is also {taken[place]}", "each socket needs a port of its own"
+        else:
+            taken[place] = key
+
+
+def _machine(host: str) -> str:
+    return "" if is_loopback(host) or host in ("0.0.0.0", "::", "*") else host  # noqa: S104 - compared, not bound
+
+
+def _binds(config: Config) -> Iterator[Problem]:
+    if config.insecure:
+        return
+    for prefix, end in _endpoints(config):
+        if not end.is_local:
+            why = f"{end.host} is reachable from other machines, and this release has neither keys nor encryption"
+            yield (
+                f"{prefix}.host",
+                f"refused: {why}",
+                "use 127.0.0.1 (an SSH tunnel reaches it), or accept the risk with 'insecure: true'",
+            )
