@@ -1,0 +1,38 @@
+"""The SDK of ragq: ``from clients import Ragq`` in the checkout, ``from ragq import Ragq`` when installed alone."""
+
+from .aio import AsyncRagq
+from .answers import Answer, Citation, Decision, Delta, Rewritten, Round, Sources
+from .client import Client, ServiceStatus
+from .config import Config
+from .errors import RagqError
+from .index import Chunk, Chunking, Collection, Document, Hit, Job, Text
+from .llm import Message, Ranked
+from .mesh import MeshStatus, Ragq
+from .wire import Method
+
+__all__ = [
+    "Answer",
+    "AsyncRagq",
+    "Chunk",
+    "Chunking",
+    "Citation",
+    "Client",
+    "Collection",
+    "Config",
+    "Decision",
+    "Delta",
+    "Document",
+    "Hit",
+    "Job",
+    "MeshStatus",
+    "Message",
+    "Method",
+    "Ragq",
+    "RagqError",
+    "Ranked",
+    "Rewritten",
+    "Round",
+    "ServiceStatus",
+    "Sources",
+    "Text",
+]

@@ -25,6 +25,7 @@
       Cancelled                   the caller gave up
     ConfigError                   ragq.yml is wrong; never on the wire
     MissingExtra                  an optional package is not installed; never on the wire
+    PortBusy                      another process listens there; never on the wire
 
 Codes are gRPC's status numbers; ``reason`` is a stable word that tells classes of one code apart.
 """
@@ -187,6 +188,18 @@ class MissingExtra(RagqError):
         super().__init__(
             f"this needs the package '{package}', which is not installed",
             help=f"pip install 'ragq[{extra}]'",
+        )
+
+
+class PortBusy(RagqError):
+    """Another process listens at the address."""
+
+    code, reason = 6, "PORT_BUSY"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"{address} is in use by another process",
+            help="stop that process, or choose other ports in ragq.yml or with --port-offset",
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .client import Client
 from .errors import BadRequest
-from .wire import Method, Nothing
+from .wire import Nothing, unary
 
 Mode = Literal["dense", "keyword", "hybrid"]
 Status = Literal["queued", "parsing", "chunking", "embedding", "ready", "failed", "cancelled"]
@@ -413,27 +413,27 @@ class Chats:
     chats: list[Chat]
 
 
-COLLECTIONS = Method("index.collections", Nothing, Collections)
-CREATE_COLLECTION = Method("index.create_collection", CreateCollection, Collection)
-DELETE_COLLECTION = Method("index.delete_collection", CollectionName, Nothing)
-DOCUMENTS = Method("index.documents", ListDocuments, Documents)
-DOCUMENT = Method("index.document", DocumentId, Document)
-DELETE_DOCUMENT = Method("index.delete_document", DocumentId, Nothing)
-RETRY_DOCUMENT = Method("index.retry_document", DocumentId, JobRecord)
-CHUNKS = Method("index.chunks", ListChunks, Chunks)
-PASSAGE = Method("index.passage", ChunkId, Passage)
-ADD_TEXTS = Method("index.add_texts", AddTexts, JobRecord)
-ADD_PATHS = Method("index.add_paths", AddPaths, JobRecord)
-UPLOAD_PART = Method("index.upload_part", UploadPart, Uploaded)
-ADD_UPLOADS = Method("index.add_uploads", AddUploads, JobRecord)
-JOB = Method("index.job", JobId, JobRecord)
-JOBS = Method("index.jobs", Nothing, Jobs)
-CANCEL_JOB = Method("index.cancel_job", JobId, JobRecord)
-SEARCH = Method("index.search", Search, Hits)
-SAVE_TURN = Method("index.save_turn", Turn, Nothing)
-CHAT = Method("index.chat", ChatId, Turns)
-CHATS = Method("index.chats", Nothing, Chats)
-DELETE_CHAT = Method("index.delete_chat", ChatId, Nothing)
+COLLECTIONS = unary("index.collections", Nothing, Collections)
+CREATE_COLLECTION = unary("index.create_collection", CreateCollection, Collection)
+DELETE_COLLECTION = unary("index.delete_collection", CollectionName, Nothing)
+DOCUMENTS = unary("index.documents", ListDocuments, Documents)
+DOCUMENT = unary("index.document", DocumentId, Document)
+DELETE_DOCUMENT = unary("index.delete_document", DocumentId, Nothing)
+RETRY_DOCUMENT = unary("index.retry_document", DocumentId, JobRecord)
+CHUNKS = unary("index.chunks", ListChunks, Chunks)
+PASSAGE = unary("index.passage", ChunkId, Passage)
+ADD_TEXTS = unary("index.add_texts", AddTexts, JobRecord)
+ADD_PATHS = unary("index.add_paths", AddPaths, JobRecord)
+UPLOAD_PART = unary("index.upload_part", UploadPart, Uploaded)
+ADD_UPLOADS = unary("index.add_uploads", AddUploads, JobRecord)
+JOB = unary("index.job", JobId, JobRecord)
+JOBS = unary("index.jobs", Nothing, Jobs)
+CANCEL_JOB = unary("index.cancel_job", JobId, JobRecord)
+SEARCH = unary("index.search", Search, Hits)
+SAVE_TURN = unary("index.save_turn", Turn, Nothing, idempotent=False)
+CHAT = unary("index.chat", ChatId, Turns)
+CHATS = unary("index.chats", Nothing, Chats)
+DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, RETRY_DOCUMENT,
     CHUNKS, PASSAGE, ADD_TEXTS, ADD_PATHS, UPLOAD_PART, ADD_UPLOADS, JOB, JOBS, CANCEL_JOB, SEARCH,
@@ -507,7 +507,9 @@ class IndexClient:
         """Delete a collection with its documents, vectors and originals."""
         self._client.call(DELETE_COLLECTION, CollectionName(name))
 
-    def documents(self, collection: str, *, keyword: str = "", status: str = "", offset: int = 0, limit: int = 100) -> Documents:
+    def documents(
+        self, collection: str, *, keyword: str = "", status: str = "", offset: int = 0, limit: int = 100
+    ) -> Documents:
         """A page of documents, failed ones first."""
         return self._client.call(DOCUMENTS, ListDocuments(collection, keyword, status, offset, limit))
 
@@ -567,7 +569,9 @@ class IndexClient:
             record = self._client.call(ADD_UPLOADS, AddUploads(collection, self._send(files, on_upload), cut))
         return Job(self._client, record)
 
-    def _send(self, files: Sequence[str | Path] | Mapping[str, bytes], on_upload: Callable[[str, int, int], None] | None) -> list[Upload]:
+    def _send(
+        self, files: Sequence[str | Path] | Mapping[str, bytes], on_upload: Callable[[str, int, int], None] | None
+    ) -> list[Upload]:
         if isinstance(files, Mapping):
             return [self.upload(name, content, on_upload) for name, content in files.items()]
         return [self.upload(Path(p).name, Path(p).read_bytes(), on_upload) for p in files]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .client import Client, Stream
 from .reading import read
-from .wire import Method, Nothing
+from .wire import Method, Nothing, unary
 
 Role = Literal["document", "query"]
 ScoreKind = Literal["similarity", "probability", "logit"]
@@ -194,12 +194,12 @@ class Models:
     models: list[ModelInfo]
 
 
-EMBED = Method("llm.embed", Embed, Embeddings)
-RERANK = Method("llm.rerank", Rerank, Scores)
-SCORE = Method("llm.score", Score, Scores)
+EMBED = unary("llm.embed", Embed, Embeddings)
+RERANK = unary("llm.rerank", Rerank, Scores)
+SCORE = unary("llm.score", Score, Scores)
 GENERATE = Method("llm.generate", Generate, Generation, Token)
-EXTRACT = Method("llm.extract", Extract, Extraction)
-MODELS = Method("llm.models", Nothing, Models)
+EXTRACT = unary("llm.extract", Extract, Extraction)
+MODELS = unary("llm.models", Nothing, Models)
 METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS)
 
 
@@ -246,7 +246,15 @@ class LLMClient:
         replies = self._client.call_many(EMBED, requests, timeout_s=timeout_s)
         return np.concatenate([reply.vectors for reply in replies])
 
-    def rerank(self, query: str, documents: Sequence[str], top_k: int | None = None, *, model: str = "", timeout_s: float | None = None) -> list[Ranked]:
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        *,
+        model: str = "",
+        timeout_s: float | None = None,
+    ) -> list[Ranked]:
         """Score documents against a query; best first, ties in the order given."""
         if not documents:
             return []
@@ -255,9 +263,13 @@ class LLMClient:
         return [Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)]) for i in order]
 
     @overload
-    def generate(self, prompt: Prompt, *, stream: Literal[False] = False, timeout_s: float | None = None, **controls: object) -> Generation: ...
+    def generate(
+        self, prompt: Prompt, *, stream: Literal[False] = False, timeout_s: float | None = None, **controls: object
+    ) -> Generation: ...
     @overload
-    def generate(self, prompt: Prompt, *, stream: Literal[True], timeout_s: float | None = None, **controls: object) -> Stream[Generation, Token]: ...
+    def generate(
+        self, prompt: Prompt, *, stream: Literal[True], timeout_s: float | None = None, **controls: object
+    ) -> Stream[Generation, Token]: ...
 
     def generate(
         self, prompt: Prompt, *, stream: bool = False, timeout_s: float | None = None, **controls: object
@@ -278,7 +290,9 @@ class LLMClient:
                 pass
             return tokens.reply
 
-    def extract(self, question: str, passages: Sequence[str], max_sentences: int = 3, *, timeout_s: float | None = None) -> list[Sentence]:
+    def extract(
+        self, question: str, passages: Sequence[str], max_sentences: int = 3, *, timeout_s: float | None = None
+    ) -> list[Sentence]:
         """The sentences of the passages that answer best; needs no generation model."""
         request = Extract(question, list(passages), max_sentences)
         return self._client.call(EXTRACT, request, timeout_s=timeout_s).sentences

@@ -30,11 +30,17 @@ def read(cls: type[T], mapping: object, path: str = "") -> T:
     """
     if not isinstance(mapping, Mapping):
         raise BadRequest(f"{path or cls.__name__}: expected a mapping, got {_kind(mapping)}")
-    known = _schema(cls)
+    known = _schema(cls)  # type: ignore[arg-type]  # a class is hashable; the checker sees its instances' __hash__
     for key in mapping:
         if key not in known:
             raise BadRequest(f"unknown key '{_join(path, str(key))}'", help=nearest(str(key), known))
-    return cls(**{name: _field(mapping, entry, _join(path, name)) for name, entry in known.items() if _given(mapping, name, entry[0], path)})
+    return cls(
+        **{
+            name: _field(mapping, entry, _join(path, name))
+            for name, entry in known.items()
+            if _given(mapping, name, entry[0], path)
+        }
+    )
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
@@ -77,14 +83,11 @@ def convert(hint: Any, value: object, path: str) -> object:
 
 
 def _scalar(target: Any, value: object, path: str) -> object:
+    target = types.NoneType if target is None else target
     if target is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wrong_bool = isinstance(value, bool) and target is not bool
-    if target is None or target is types.NoneType:
-        ok = value is None
-    else:
-        ok = isinstance(value, target) and not wrong_bool
-    if not ok:
+    if not isinstance(value, target) or wrong_bool:
         raise BadRequest(f"{path}: expected {_name(target)}, got {_kind(value)}")
     return value
 

@@ -1,4 +1,4 @@
-"""What travels between a client, a proxy and a worker: envelopes, bodies, arrays, limits.
+"""What travels between a client, a proxy and a worker: envelopes, failures, methods, and their limits.
 
 ``docs/protocol.md`` is the authority for every number here; a test compares the two.
 """
@@ -7,43 +7,34 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-import msgpack
-import numpy as np
-
-from .errors import BadRequest, RagqError, TooLarge, VersionMismatch, rebuild
+from .errors import BadRequest, RagqError, VersionMismatch, rebuild
+from .packing import MAX_BUFFERS, MAX_FRAME, MAX_UNARY, Buffer, Payload, pack_map, plain, unpack_map
 from .reading import read
+
+__all__ = ["MAX_UNARY", "Envelope", "Flag", "Kind", "Method", "Nothing", "unary"]
 
 VERSION = 1
 MAGIC = b"RQ"
 HEADER = struct.Struct("<2sBBHBBQIIII")
-MAX_ENVELOPE = 1 << 20
-MAX_FRAME = 1 << 20
-MAX_BUFFERS = 64
-MAX_UNARY = 8 << 20
+MAX_ENVELOPE = MAX_FRAME
 MAX_META = 64 << 10
-MAX_ITEMS = 100_000
-INLINE_ARRAY = 4 << 10
-INLINE_BYTES = 64 << 10
-INLINE_BODY = 512 << 10
-DTYPES = ("<f4", "<f2", "<f8", "<i4", "<i8", "|u1", "|i1", "|b1")
+STREAM_CREDIT = 32
+BEAT_INTERVAL_S = 0.5
+DEFAULT_TTL_MS = 30_000
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 E = TypeVar("E")
-T = TypeVar("T")
-Buffer = bytes | memoryview
 
 
 class Kind(IntEnum):
     """The messages of the protocol."""
 
-    HELLO = 1
-    WELCOME = 2
     CALL = 3
     REPLY = 4
     CHUNK = 5
@@ -56,9 +47,7 @@ class Kind(IntEnum):
     DRAIN = 12
     RESET = 13
     BYE = 14
-    NACK = 15
     PING = 16
-    PONG = 17
     STATUS = 18
 
 
@@ -67,12 +56,7 @@ class Flag(IntFlag):
 
     IDEMPOTENT = 1
     WANTS_STREAM = 2
-    STREAM_INPUT = 4
-    TRACE = 8
-    NO_REQUEUE = 16
-    BULK = 32
     BODY_IN_BUFFERS = 64
-    FINAL = 128
     LEGACY = 256
 
 
@@ -166,168 +150,6 @@ def decode(frame: Buffer) -> Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
-    """A packed body with the raw frames it refers to."""
-
-    body: bytes
-    buffers: Sequence[Buffer] = ()
-    flags: int = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self.body) + sum(len(memoryview(b).cast("B")) for b in self.buffers)
-
-
-def pack(message: object) -> Payload:
-    """A dataclass (or a plain map) as body and buffers.
-
-    Arrays of 4 KiB and more and byte strings of 64 KiB and more leave the body as raw frames of
-    at most 1 MiB; a body above 512 KiB follows as frames itself.
-
-    Raises:
-        TooLarge: above 8 MiB in all.
-    """
-    buffers: list[Buffer] = []
-    body = pack_map(_plain(message, buffers))
-    if len(body) <= INLINE_BODY:
-        payload = Payload(body, buffers)
-    else:
-        parts = _cut(body)
-        body_map = pack_map({"__body__": [len(buffers), len(parts)]})
-        payload = Payload(body_map, [*buffers, *parts], Flag.BODY_IN_BUFFERS)
-    if payload.size > MAX_UNARY or len(payload.buffers) > MAX_BUFFERS:
-        raise TooLarge(
-            f"a message of {payload.size >> 10} KiB; the limit is {MAX_UNARY >> 10} KiB",
-            help="send it in parts",
-        )
-    return payload
-
-
-def unpack(cls: type[T], payload: Payload) -> T:
-    """The dataclass ``cls`` from body and buffers; BadRequest names the field that is wrong."""
-    return read(cls, _revive(_body_map(payload), payload.buffers))
-
-
-def unpack_raw(payload: Payload) -> object:
-    """The body as plain values, arrays revived."""
-    return _revive(_body_map(payload), payload.buffers)
-
-
-def _body_map(payload: Payload) -> object:
-    value = unpack_map(payload.body)
-    if not payload.flags & Flag.BODY_IN_BUFFERS:
-        return value
-    match value:
-        case {"__body__": [int(first), int(count)]}:
-            return unpack_map(b"".join(bytes(b) for b in _slice(payload.buffers, first, count)), MAX_UNARY)
-    raise BadRequest("a body in buffers says which buffers")
-
-
-def pack_map(value: object) -> bytes:
-    """Msgpack with binary and text kept apart."""
-    packed = msgpack.packb(value, use_bin_type=True)
-    assert isinstance(packed, bytes)
-    return packed
-
-
-def unpack_map(raw: Buffer, limit: int = MAX_ENVELOPE) -> object:
-    """Plain values from msgpack, within limits that are checked before anything is allocated.
-
-    Raises:
-        BadRequest: malformed, too deep, too many items, keys that are not text.
-    """
-    try:
-        return msgpack.unpackb(
-            raw, raw=False, strict_map_key=True, max_str_len=limit, max_bin_len=limit,
-            max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0,
-        )  # fmt: skip
-    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
-        raise BadRequest(f"the body is not readable msgpack: {error or type(error).__name__}") from error
-
-
-def _plain(value: object, buffers: list[Buffer]) -> object:
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case np.ndarray():
-            return _array_out(value, buffers)
-        case np.generic():
-            return value.item()
-        case bytes() | bytearray() | memoryview():
-            return _bytes_out(bytes(value), buffers)
-        case Mapping():
-            return {str(k): _plain(v, buffers) for k, v in value.items()}
-        case list() | tuple():
-            return [_plain(v, buffers) for v in value]
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name), buffers) for f in fields(value) if f.init}
-    raise BadRequest(f"a {type(value).__name__} cannot travel")
-
-
-def _array_out(array: np.ndarray, buffers: list[Buffer]) -> object:
-    dtype = array.dtype.newbyteorder("<").str if array.dtype.itemsize > 1 else array.dtype.str
-    if dtype not in DTYPES:
-        raise BadRequest(f"an array of dtype {array.dtype} cannot travel; allowed: {', '.join(DTYPES)}")
-    raw = np.ascontiguousarray(array, dtype=dtype)
-    shape = list(array.shape)
-    if raw.nbytes < INLINE_ARRAY:
-        return {"__nd__": [dtype, shape, raw.tobytes()]}
-    first = len(buffers)
-    buffers.extend(_cut(memoryview(raw.reshape(-1)).cast("B")))
-    return {"__nd__": [dtype, shape, first, len(buffers) - first]}
-
-
-def _bytes_out(raw: bytes, buffers: list[Buffer]) -> object:
-    if len(raw) < INLINE_BYTES:
-        return raw
-    first = len(buffers)
-    buffers.extend(_cut(raw))
-    return {"__bytes__": [first, len(buffers) - first]}
-
-
-def _cut(raw: Buffer) -> list[Buffer]:
-    view = memoryview(raw)
-    return [view[i : i + MAX_FRAME] for i in range(0, len(view), MAX_FRAME)]
-
-
-def _revive(value: object, buffers: Sequence[Buffer]) -> object:
-    match value:
-        case {"__nd__": list(spec)}:
-            return _array_in(spec, buffers)
-        case {"__bytes__": [int(first), int(count)]}:
-            return b"".join(bytes(b) for b in _slice(buffers, first, count))
-        case dict():
-            return {k: _revive(v, buffers) for k, v in value.items()}
-        case list():
-            return [_revive(v, buffers) for v in value] if any(isinstance(v, dict | list) for v in value) else value
-    return value
-
-
-def _array_in(spec: list[Any], buffers: Sequence[Buffer]) -> np.ndarray:
-    match spec:
-        case [str(dtype), list(shape), bytes(raw)]:
-            pass
-        case [str(dtype), list(shape), int(first), int(count)]:
-            parts = _slice(buffers, first, count)
-            raw = parts[0] if count == 1 else b"".join(bytes(p) for p in parts)
-        case _:
-            raise BadRequest("an array is described by dtype, shape and place")
-    if dtype not in DTYPES or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
-        raise BadRequest(f"not an array that may travel: {dtype} {shape}")
-    expected = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-    if expected != len(raw):
-        raise BadRequest(f"an array {dtype} {shape} wants {expected} bytes, {len(raw)} came")
-    return np.frombuffer(raw, dtype=dtype).reshape(shape)
-
-
-def _slice(buffers: Sequence[Buffer], first: int, count: int) -> Sequence[Buffer]:
-    if first < 0 or count < 1 or first + count > len(buffers):
-        raise BadRequest(f"buffers {first} to {first + count} of {len(buffers)}")
-    return buffers[first : first + count]
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
     """What an ERROR message says in its meta."""
 
@@ -348,9 +170,23 @@ class Failure:
         return rebuild(code, self.reason, self.message, help_text=self.help, retry_after_s=self.retry_after_ms / 1000)
 
 
-def failure_envelope(call_id: int, error: RagqError, where: str, flags: int = 0) -> Envelope:
+def failure_envelope(call_id: int, error: RagqError, where: str) -> Envelope:
     """The ERROR message for a call."""
-    return Envelope(Kind.ERROR, call_id, flags=flags, status=error.code, meta=pack_map(_plain(Failure.of(error, where), [])))
+    return Envelope(Kind.ERROR, call_id, status=error.code, meta=pack_map(plain(Failure.of(error, where), [])))
+
+
+def message(head: Envelope, payload: Payload) -> list[Buffer]:
+    """The frames of a message: ``head`` with the body and buffers of ``payload``."""
+    flags = head.flags | (Flag.BODY_IN_BUFFERS if payload.body_in_buffers else 0)
+    envelope = replace(head, flags=flags, body=payload.body, num_buffers=len(payload.buffers))
+    return [envelope.encode(), *payload.buffers]
+
+
+def payload_of(envelope: Envelope, buffers: list[Buffer]) -> Payload:
+    """The body of a message that came in; BadRequest when frames are missing."""
+    if len(buffers) != envelope.num_buffers:
+        raise BadRequest(f"{envelope.num_buffers} buffers were announced, {len(buffers)} came")
+    return Payload(envelope.body, buffers, bool(envelope.flags & Flag.BODY_IN_BUFFERS))
 
 
 def read_failure(envelope: Envelope) -> RagqError:
@@ -359,19 +195,24 @@ def read_failure(envelope: Envelope) -> RagqError:
 
 
 @dataclass(frozen=True, slots=True)
+class Nothing:
+    """A request or reply without fields."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method(Generic[Q, R, E]):
     """A method of a service: its name, its messages, and whether it may run twice.
 
     Attributes:
         name: ``service.method``.
-        event: type of the stream's chunks; None for a unary method.
+        event: type of the stream's chunks; Nothing for a unary method.
         idempotent: a proxy may give it to a second worker when the first one dies.
     """
 
     name: str
     request: type[Q]
     reply: type[R]
-    event: type[E] | None = None
+    event: type[E]
     idempotent: bool = True
 
     @property
@@ -385,14 +226,36 @@ class Method(Generic[Q, R, E]):
         return self.name.partition(".")[0]
 
 
+def unary(name: str, request: type[Q], reply: type[R], *, idempotent: bool = True) -> Method[Q, R, Nothing]:
+    """A method that answers once."""
+    return Method(name, request, reply, Nothing, idempotent)
+
+
 def method_key(name: str) -> int:
     """crc32 of ``name/1``."""
     return zlib.crc32(f"{name}/1".encode())
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """A request or reply without fields."""
+class Ready:
+    """What a worker says when it offers itself to a proxy."""
+
+    uuid: str
+    pid: int
+    host: str
+    service: str
+    methods: list[str]
+    slots: int
+    started_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a worker says every half second; ``running`` are the calls it holds, as (route, id)."""
+
+    running: list[tuple[bytes, int]] = field(default_factory=list)
+    rss_bytes: int = 0
+    note: str = ""
 
 
 Clock = Callable[[], float]

@@ -47,7 +47,9 @@ class Handler(Protocol):
     A streaming one is a generator: it yields events and returns the reply.
     """
 
-    def __call__(self, request: Any, call: Call) -> Any: ...
+    def __call__(self, request: Any, call: Call) -> Any:
+        """Serve one call."""
+        ...
 
 
 def serves(method: Method[Any, Any, Any]) -> Callable[[F], F]:

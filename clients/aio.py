@@ -1,0 +1,178 @@
+"""The asyncio twin of the SDK: the same names, awaited.
+
+Each call runs in a thread of its own pool over the same connection; cancelling the task cancels
+the call at its worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial, update_wrapper
+from pathlib import Path
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+from .answers import Answer, Event, Round
+from .client import Stream, calls_of_task
+from .config import Config
+from .index import IndexClient
+from .llm import Generation, LLMClient, Prompt, Token
+from .mesh import MeshStatus, Ragq
+from .tuning import TuningClient, TuningJob, TuningMethod
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F")
+MAX_CALLS = 64
+
+
+class _Threads:
+    """Runs blocking calls for coroutines."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="ragq async")
+
+    async def run(self, function: Callable[[], T]) -> T:
+        cancellers: list[Callable[[], None]] = []
+        context = copy_context()
+        context.run(calls_of_task.set, cancellers)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, context.run, function)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            for cancel in cancellers:
+                cancel()
+            work.add_done_callback(lambda done: done.exception())
+            raise
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Face(Generic[F]):
+    def __init__(self, threads: _Threads, face: F) -> None:
+        self._threads, self._face = threads, face
+
+
+def _twin(method: Callable[Concatenate[F, P], T]) -> Callable[Concatenate[_Face[F], P], Coroutine[Any, Any, T]]:
+    async def call(self: _Face[F], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._threads.run(partial(method, self._face, *args, **kwargs))
+
+    update_wrapper(call, method)
+    return call
+
+
+class AsyncLLM(_Face[LLMClient]):
+    """Embedding, reranking and generation, awaited."""
+
+    embed = _twin(LLMClient.embed)
+    rerank = _twin(LLMClient.rerank)
+    extract = _twin(LLMClient.extract)
+    models = _twin(LLMClient.models)
+
+    async def generate(self, prompt: Prompt, *, timeout_s: float | None = None, **controls: Any) -> Generation:
+        """Continue a prompt or a conversation; the whole answer at once."""
+        return await self._threads.run(lambda: self._face.generate(prompt, timeout_s=timeout_s, **controls))
+
+    async def stream(self, prompt: Prompt, *, timeout_s: float | None = None, **controls: Any) -> AsyncIterator[Token]:
+        """Continue a prompt or a conversation, token by token; leaving the loop cancels."""
+        tokens: Stream[Generation, Token] = self._face.generate(prompt, stream=True, timeout_s=timeout_s, **controls)
+        async for token in _iterate(self._threads, tokens, tokens.close):
+            yield token
+
+
+class AsyncIndex(_Face[IndexClient]):
+    """Collections, documents and search, awaited."""
+
+    collections = _twin(IndexClient.collections)
+    create_collection = _twin(IndexClient.create_collection)
+    delete_collection = _twin(IndexClient.delete_collection)
+    documents = _twin(IndexClient.documents)
+    document = _twin(IndexClient.document)
+    delete_document = _twin(IndexClient.delete_document)
+    retry_document = _twin(IndexClient.retry_document)
+    chunks = _twin(IndexClient.chunks)
+    passage = _twin(IndexClient.passage)
+    add = _twin(IndexClient.add)
+    upload = _twin(IndexClient.upload)
+    job = _twin(IndexClient.job)
+    jobs = _twin(IndexClient.jobs)
+    search = _twin(IndexClient.search)
+    find = _twin(IndexClient.find)
+    save_turn = _twin(IndexClient.save_turn)
+    chat = _twin(IndexClient.chat)
+    chats = _twin(IndexClient.chats)
+    delete_chat = _twin(IndexClient.delete_chat)
+
+
+class AsyncTuning(_Face[TuningClient]):
+    """Tuning jobs, awaited."""
+
+    job = _twin(TuningClient.job)
+    jobs = _twin(TuningClient.jobs)
+    cancel = _twin(TuningClient.cancel)
+
+    async def submit(self, method: TuningMethod, *, id: str, base_model: str, data: str, **settings: Any) -> TuningJob:  # noqa: A002 - the word of the contract
+        """Start a job; returns at once with its record."""
+        return await self._threads.run(
+            lambda: self._face.submit(method, id=id, base_model=base_model, data=data, **settings)
+        )
+
+
+class AsyncRagq:
+    """A mesh for asyncio programs; see Ragq for the arguments."""
+
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        *,
+        llm: str = "",
+        index: str = "",
+        tuning: str = "",
+        timeout_s: float = 30.0,
+    ) -> None:
+        self._mesh = Ragq(config, llm=llm, index=index, tuning=tuning, timeout_s=timeout_s)
+        self._threads = _Threads()
+        self.llm = AsyncLLM(self._threads, self._mesh.llm)
+        self.index = AsyncIndex(self._threads, self._mesh.index)
+        self.tuning = AsyncTuning(self._threads, self._mesh.tuning)
+
+    async def ask(self, collection: str, question: str, history: Sequence[Round] = (), **options: Any) -> Answer:
+        """Answer a question from a collection, with citations."""
+        return await self._threads.run(lambda: self._mesh.ask(collection, question, history, **options))
+
+    async def ask_stream(
+        self, collection: str, question: str, history: Sequence[Round] = (), **options: Any
+    ) -> AsyncIterator[Event]:
+        """As ask, but every event as it comes; leaving the loop cancels."""
+        events = self._mesh.ask(collection, question, history, stream=True, **options)
+        async for event in _iterate(self._threads, events, lambda: None):
+            yield event
+
+    async def status(self, timeout_s: float = 2.0) -> MeshStatus:
+        """What each enabled service says of itself."""
+        return await self._threads.run(lambda: self._mesh.status(timeout_s))
+
+    async def close(self) -> None:
+        """Close every connection; calls under way end with Cancelled."""
+        await self._threads.run(self._mesh.close)
+        self._threads.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+_END: Any = object()
+
+
+async def _iterate(threads: _Threads, items: Iterator[T], close: Callable[[], None]) -> AsyncIterator[T]:
+    try:
+        while (item := await threads.run(lambda: next(items, _END))) is not _END:
+            yield item
+    finally:
+        close()

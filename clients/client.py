@@ -1,0 +1,363 @@
+"""How a program calls one service: many calls in flight from any thread, over one socket of one thread."""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import zmq
+
+from . import sockets
+from .calls import CONNECT_TIMEOUT_S, Calls, Pending
+from .errors import BadRequest, Cancelled, DeadlineExceeded, RagqError, UnknownMethod
+from .packing import Buffer, Payload, pack, unpack
+from .status import ServiceStatus
+from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, Nothing, decode, message
+
+__all__ = ["Client", "ServiceStatus", "Stream"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+E = TypeVar("E")
+MAX_ATTEMPTS = 3
+STREAM_TIMEOUT_S = 600.0
+IN_FLIGHT = 4
+
+calls_of_task: ContextVar[list[Callable[[], None]] | None] = ContextVar("calls_of_task", default=None)
+"""Cancellers of the calls that the current asyncio task has under way; see ``aio``."""
+
+
+class Client:
+    """A connection to one service.
+
+    Args:
+        address: of the service's front: ``tcp://127.0.0.1:7781``.
+        timeout_s: seconds for a call that names none.
+    """
+
+    def __init__(self, address: str, *, timeout_s: float = 30.0) -> None:
+        self.address = address
+        self.timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._link: _Link | None = None
+
+    def call(self, method: Method[Q, R, Any], request: Q, *, timeout_s: float | None = None) -> R:
+        """Call a method and wait for its reply.
+
+        An idempotent call that meets a retryable error is tried again, at most three times within
+        its timeout.
+
+        Raises:
+            RagqError: what the service reports, DeadlineExceeded, or Unreachable.
+        """
+        deadline = time.monotonic() + (timeout_s or self.timeout_s)
+        payload = pack(request)
+        for attempt in range(MAX_ATTEMPTS):
+            call = self._submit(method, payload, deadline, attempt)
+            try:
+                return unpack(method.reply, self._wait(call))
+            except RagqError as error:
+                pause_s = max(error.retry_after_s, random.uniform(0.5, 1.0) * 0.1 * 2**attempt)  # noqa: S311 - jitter, not a secret
+                may_retry = error.retryable and method.idempotent and call.is_sent
+                if not may_retry or attempt == MAX_ATTEMPTS - 1 or time.monotonic() + pause_s >= deadline:
+                    raise
+                time.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    def call_many(self, method: Method[Q, R, Any], requests: Sequence[Q], *, timeout_s: float | None = None) -> list[R]:
+        """Call a method with many requests, a few in flight at a time; replies in the order given."""
+        if len(requests) == 1:
+            return [self.call(method, requests[0], timeout_s=timeout_s)]
+        replies: dict[int, R] = {}
+        failures: list[BaseException] = []
+        numbers = iter(range(len(requests)))
+
+        def work() -> None:
+            for i in numbers:
+                if failures:
+                    return
+                try:
+                    replies[i] = self.call(method, requests[i], timeout_s=timeout_s)
+                except RagqError as error:
+                    failures.append(error)
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(IN_FLIGHT, len(requests)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+        return [replies[i] for i in range(len(requests))]
+
+    def stream(self, method: Method[Q, R, E], request: Q, *, timeout_s: float | None = None) -> Stream[R, E]:
+        """Call a streaming method; iterate over its events, then read ``reply``."""
+        if method.event is Nothing:
+            raise BadRequest(f"{method.name} does not stream")
+        return Stream(self, method, pack(request), time.monotonic() + (timeout_s or STREAM_TIMEOUT_S))
+
+    def status(self, timeout_s: float = 2.0) -> ServiceStatus:
+        """What the proxy says of its service; it answers also when its queue is full."""
+        link = self._connected()
+        call = link.pending(
+            "status", time.monotonic() + timeout_s, lambda call_id: [Envelope(Kind.STATUS, call_id).encode()]
+        )
+        link.submit(call)
+        return unpack(ServiceStatus, self._wait(call))
+
+    def submit(
+        self,
+        method: Method[Q, Any, Any],
+        payload: Payload,
+        deadline: float,
+        on_chunk: Callable[[Payload], None] | None = None,
+    ) -> Pending:
+        """Send a call and return at once; for streams and the asyncio face."""
+        return self._submit(method, payload, deadline, 0, on_chunk)
+
+    def cancel(self, call: Pending) -> None:
+        """Give up a call; it ends as cancelled, and its worker is told."""
+        if self._link is not None:
+            self._link.cancel(call.id)
+
+    def close(self) -> None:
+        """End every call as cancelled, and let go of the socket."""
+        with self._lock:
+            link, self._link = self._link, None
+        if link is not None and link.pid == os.getpid():
+            link.close()
+
+    def _submit(
+        self,
+        method: Method[Any, Any, Any],
+        payload: Payload,
+        deadline: float,
+        attempt: int,
+        on_chunk: Callable[[Payload], None] | None = None,
+    ) -> Pending:
+        link = self._connected()
+        flags = (Flag.IDEMPOTENT if method.idempotent else 0) | (Flag.WANTS_STREAM if on_chunk else 0)
+        seq = STREAM_CREDIT if on_chunk else 0
+
+        def frames(call_id: int) -> list[Buffer]:
+            ttl_ms = max(1, int((deadline - time.monotonic()) * 1000))
+            head = Envelope(Kind.CALL, call_id, flags, attempt=attempt, ttl_ms=ttl_ms, seq=seq, method=method.key)
+            return message(head, payload)
+
+        call = link.pending(method.name, deadline, frames)
+        call.on_chunk = on_chunk
+        link.submit(call)
+        return call
+
+    def _wait(self, call: Pending) -> Payload:
+        cancellers = calls_of_task.get()
+        if cancellers is not None:
+            cancellers.append(lambda: self.cancel(call))
+        try:
+            return call.future.result()
+        except UnknownMethod as error:
+            raise UnknownMethod(f"{error.message} ({call.name})", help=error.help) from None
+        except RagqError as error:
+            raise error.with_traceback(None) from None
+        except BaseException:
+            self.cancel(call)
+            raise
+
+    def _connected(self) -> _Link:
+        with self._lock:
+            if self._link is None or self._link.pid != os.getpid() or not self._link.is_alive():
+                self._link = _Link(self.address)
+            return self._link
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Stream(Generic[R, E]):
+    """The events of a streaming call; leaving the loop or the ``with`` block cancels it."""
+
+    def __init__(self, client: Client, method: Method[Any, R, E], payload: Payload, deadline: float) -> None:
+        self._client, self._method, self._deadline = client, method, deadline
+        self._events: queue.SimpleQueue[Payload | None] = queue.SimpleQueue()
+        self._call = client.submit(method, payload, deadline, self._events.put)
+        self._call.future.add_done_callback(lambda _: self._events.put(None))
+        self._reply: R | None = None
+
+    @property
+    def reply(self) -> R:
+        """What came after the last event; reading it earlier drops the events that are left."""
+        if self._reply is None:
+            for _ in self:
+                pass
+        assert self._reply is not None
+        return self._reply
+
+    def __iter__(self) -> Stream[R, E]:
+        return self
+
+    def __next__(self) -> E:
+        if self._reply is not None:
+            raise StopIteration
+        payload = self._next_payload()
+        if payload is not None:
+            return unpack(self._method.event, payload)
+        self._reply = unpack(self._method.reply, self._call.future.result())
+        raise StopIteration
+
+    def _next_payload(self) -> Payload | None:
+        try:
+            return self._events.get(timeout=max(0.0, self._deadline - time.monotonic()) + 1.0)
+        except queue.Empty:
+            self.close()
+            raise DeadlineExceeded(f"{self._method.name} took longer than it was given") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Cancel the call unless it has ended."""
+        if not self._call.future.done():
+            self._client.cancel(self._call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, RuntimeError):
+            self.close()
+
+
+class _Link:
+    """The thread that owns the socket; others leave it calls and wake it."""
+
+    def __init__(self, address: str) -> None:
+        self.pid = os.getpid()
+        self._calls = Calls(address)
+        self._inbox: deque[Pending | int] = deque()
+        self._wake = sockets.Wake.open()
+        self._closing = False
+        self._socket = sockets.dealer(address)
+        self._monitor = sockets.disconnections(self._socket)
+        self._thread = threading.Thread(target=self._run, name=f"ragq {address}", daemon=True)
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def pending(self, name: str, deadline: float, frames: Callable[[int], list[Buffer]]) -> Pending:
+        connect_by = min(deadline, time.monotonic() + CONNECT_TIMEOUT_S)
+        return Pending(self._calls.next_id(), name, frames, deadline, connect_by)
+
+    def submit(self, call: Pending) -> None:
+        self._inbox.append(call)
+        self._wake.set()
+        if not self.is_alive():
+            self._refuse()
+
+    def _refuse(self) -> None:
+        while self._inbox:
+            item = self._inbox.popleft()
+            if isinstance(item, Pending) and not item.future.done():
+                item.future.set_exception(Cancelled(f"the client was closed before {item.name}"))
+
+    def cancel(self, call_id: int) -> None:
+        self._inbox.append(call_id)
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        for source in (self._socket, self._monitor, self._wake.reader):
+            poller.register(source, zmq.POLLIN)
+        try:
+            while not self._closing:
+                ready = dict(poller.poll(self._pause_ms()))
+                self._turn(ready)
+        finally:
+            self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}"))
+            self._refuse()
+            sockets.close_monitored(self._socket)
+            self._wake.close()
+
+    def _turn(self, ready: dict[Any, int]) -> None:
+        if self._wake.reader in ready:
+            self._wake.clear()
+        if self._socket in ready:
+            self._receive()
+        if self._monitor in ready:
+            self._drain_monitor()
+        self._take_inbox()
+        self._send_unsent()
+        for call_id in self._calls.expire(time.monotonic()):
+            self._send([Envelope(Kind.CANCEL, call_id).encode()])
+
+    def _pause_ms(self) -> int:
+        if self._calls.first_unsent() is not None:
+            return 20
+        timer = self._calls.next_timer()
+        return 1000 if timer is None else max(0, min(1000, int((timer - time.monotonic()) * 1000) + 1))
+
+    def _take_inbox(self) -> None:
+        while self._inbox:
+            item = self._inbox.popleft()
+            if isinstance(item, Pending):
+                self._calls.add(item)
+            elif self._calls.cancel(item):
+                self._send([Envelope(Kind.CANCEL, item).encode()])
+
+    def _send_unsent(self) -> None:
+        while (call := self._calls.first_unsent()) is not None:
+            if not self._send(call.frames(call.id)):
+                return
+            self._calls.sent(call)
+
+    def _send(self, frames: list[Buffer]) -> bool:
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def _receive(self) -> None:
+        for _ in range(100):
+            try:
+                frames: list[Any] = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._heard(frames)
+
+    def _heard(self, frames: list[Any]) -> None:
+        try:
+            envelope = decode(frames[0])
+        except RagqError:
+            return  # it names no call; whichever it was meant for ends by its deadline
+        credit = self._calls.heard(envelope, frames[1:])
+        if credit:
+            self._send([Envelope(Kind.CREDIT, envelope.id, seq=credit).encode()])
+
+    def _drain_monitor(self) -> None:
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart()
+        self._calls.disconnected()

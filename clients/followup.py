@@ -1,0 +1,44 @@
+"""What to search for when a question leans on the rounds before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .answers import Round
+
+CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+POINTERS_EN = re.compile(
+    r"\b(it|its|they|them|their|this|that|these|those|he|she|his|her|there|one|ones|same|former|latter|previous|above|else|more)\b",
+    re.IGNORECASE,
+)
+POINTERS_ZH = re.compile(r"它|他|她|这|那|其|该|上述|前者|后者|呢")
+OPENERS_EN = re.compile(r"^\s*(and|but|so|or|also|what about|how about|why|then|which)\b", re.IGNORECASE)
+OPENERS_ZH = re.compile(r"^\s*(那么?|还有|另外|为什么|怎么|如何)")
+SHORT_WORDS = 4
+SHORT_CJK = 8
+
+
+def standalone(question: str, history: Sequence[Round]) -> str:
+    """The question as a search query that needs no history.
+
+    A question that points back (a pronoun, an opener such as "and", or very few words) is searched
+    together with the question before it; any other one stands for itself.
+    """
+    if not history or not _leans_back(question):
+        return question
+    return f"{history[-1].question} {question}"
+
+
+def is_cjk(text: str) -> bool:
+    """Whether a text is Chinese for our purposes: a fifth of its letters are ideographs."""
+    letters = [c for c in text if c.isalpha()]
+    return bool(letters) and len(CJK.findall(text)) * 5 >= len(letters)
+
+
+def _leans_back(question: str) -> bool:
+    if is_cjk(question):
+        return (
+            bool(POINTERS_ZH.search(question) or OPENERS_ZH.search(question)) or len(CJK.findall(question)) <= SHORT_CJK
+        )
+    return bool(POINTERS_EN.search(question) or OPENERS_EN.search(question)) or len(question.split()) <= SHORT_WORDS

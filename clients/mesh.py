@@ -1,0 +1,137 @@
+"""The face of the SDK: one object that reaches every service of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self, overload
+
+from . import rag
+from .answers import Answer, Event, Round
+from .client import Client, ServiceStatus
+from .config import Ask, Config
+from .errors import ConfigError, RagqError
+from .index import IndexClient
+from .llm import LLMClient
+from .settings import load
+from .tuning import TuningClient
+
+
+@dataclass(frozen=True, slots=True)
+class MeshStatus:
+    """What each service says of itself; a service that does not answer says why in its note."""
+
+    services: list[ServiceStatus]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every service has a worker that takes calls."""
+        return all(service.state == "ready" for service in self.services)
+
+
+class Ragq:
+    """A mesh: ``llm``, ``index`` and ``tuning``, and ``ask`` over all of them.
+
+    Safe to use from many threads; close it, or use it in a ``with`` statement.
+
+    Args:
+        config: path of a ragq.yml, a Config, or None for the usual places.
+        llm, index, tuning: addresses such as ``tcp://host:7781`` that win over the configuration.
+        timeout_s: seconds for a call, unless it names its own.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        *,
+        llm: str = "",
+        index: str = "",
+        tuning: str = "",
+        timeout_s: float = 30.0,
+    ) -> None:
+        self.config = config if isinstance(config, Config) else load(config).config
+        given = {"llm": llm, "index": index, "tuning": tuning}
+        self._timeout_s = timeout_s
+        self._clients = {
+            name: Client(given.get(name) or self._address(name), timeout_s=timeout_s) for name in self._names(given)
+        }
+        self.llm = LLMClient(self.client("llm"))
+        self.index = IndexClient(self.client("index"))
+        self.tuning = TuningClient(self.client("tuning"))
+
+    def _names(self, given: dict[str, str]) -> list[str]:
+        return [*given, *self.config.services]
+
+    def _address(self, name: str) -> str:
+        return self.config.service(name).front_end.address
+
+    def client(self, service: str) -> Client:
+        """The untyped client of a service, for methods of your own."""
+        if service not in self._clients:
+            raise ConfigError(f"no service '{service}' in the configuration", help=f"known: {', '.join(self._clients)}")
+        return self._clients[service]
+
+    @overload
+    def ask(
+        self,
+        collection: str,
+        question: str,
+        history: Sequence[Round] = (),
+        *,
+        stream: Literal[False] = False,
+        **options: object,
+    ) -> Answer: ...
+    @overload
+    def ask(
+        self, collection: str, question: str, history: Sequence[Round] = (), *, stream: Literal[True], **options: object
+    ) -> Iterator[Event]: ...
+
+    def ask(
+        self, collection: str, question: str, history: Sequence[Round] = (), *, stream: bool = False, **options: object
+    ) -> Answer | Iterator[Event]:
+        """Answer a question from a collection, with citations.
+
+        Args:
+            collection: name of the collection.
+            question: in any language that the embedding model knows.
+            history: earlier rounds; the last ``rounds`` of them count.
+            stream: yield events (Rewritten, Sources, Decision, Delta, Answer) instead of the answer alone.
+            options: fields of ``ask`` in ragq.yml, such as ``answer="written"`` or ``mode="helpful"``.
+
+        Raises:
+            NotFound: no such collection.
+            MeshError: a service does not answer; an answer that had begun is not lost but ends with the error.
+        """
+        settings = self._ask_settings(options)
+        events = rag.ask(self.llm, self.index, settings, collection, question, history)
+        if stream:
+            return events
+        return rag.last(events)
+
+    def _ask_settings(self, options: dict[str, object]) -> Ask:
+        try:
+            return replace(self.config.ask, **options)  # type: ignore[arg-type]  # a wrong name raises TypeError below
+        except TypeError as error:
+            raise ConfigError(f"ask: {error}") from None
+
+    def status(self, timeout_s: float = 2.0) -> MeshStatus:
+        """What each enabled service says of itself; never raises for one that is down."""
+        return MeshStatus([self._status(name, timeout_s) for name in self.config.enabled_services])
+
+    def _status(self, name: str, timeout_s: float) -> ServiceStatus:
+        try:
+            return self.client(name).status(timeout_s)
+        except RagqError as error:
+            return ServiceStatus(service=name, state="down", note=error.message)
+
+    def close(self) -> None:
+        """Close every connection; calls under way end with Cancelled."""
+        for client in self._clients.values():
+            client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

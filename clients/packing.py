@@ -1,0 +1,202 @@
+"""How a dataclass becomes a msgpack body with raw array frames beside it, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar
+
+import msgpack
+import numpy as np
+
+from .errors import BadRequest, TooLarge
+from .reading import read
+
+MAX_FRAME = 1 << 20
+MAX_BUFFERS = 64
+MAX_UNARY = 8 << 20
+MAX_ITEMS = 100_000
+INLINE_ARRAY = 4 << 10
+INLINE_BYTES = 64 << 10
+INLINE_BODY = 512 << 10
+DTYPES = ("<f4", "<f2", "<f8", "<i4", "<i8", "|u1", "|i1", "|b1")
+
+T = TypeVar("T")
+Buffer = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A packed body with the raw frames it refers to."""
+
+    body: bytes
+    buffers: Sequence[Buffer] = ()
+    body_in_buffers: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.body) + sum(len(memoryview(b).cast("B")) for b in self.buffers)
+
+
+def pack(message: object) -> Payload:
+    """A dataclass (or a plain map) as body and buffers.
+
+    Arrays of 4 KiB and more and byte strings of 64 KiB and more leave the body as raw frames of
+    at most 1 MiB; a body above 512 KiB follows as frames itself.
+
+    Raises:
+        TooLarge: above 8 MiB in all.
+    """
+    buffers: list[Buffer] = []
+    body = pack_map(plain(message, buffers))
+    if len(body) <= INLINE_BODY:
+        payload = Payload(body, buffers)
+    else:
+        parts = _cut(body)
+        body_map = pack_map({"__body__": [len(buffers), len(parts)]})
+        payload = Payload(body_map, [*buffers, *parts], body_in_buffers=True)
+    if payload.size > MAX_UNARY or len(payload.buffers) > MAX_BUFFERS:
+        raise TooLarge(
+            f"a message of {payload.size >> 10} KiB; the limit is {MAX_UNARY >> 10} KiB",
+            help="send it in parts",
+        )
+    return payload
+
+
+def unpack(cls: type[T], payload: Payload) -> T:
+    """The dataclass ``cls`` from body and buffers; BadRequest names the field that is wrong."""
+    return read(cls, _revive(_body_map(payload), payload.buffers))
+
+
+def unpack_raw(payload: Payload) -> object:
+    """The body as plain values, arrays revived."""
+    return _revive(_body_map(payload), payload.buffers)
+
+
+def _body_map(payload: Payload) -> object:
+    value = unpack_map(payload.body)
+    if not payload.body_in_buffers:
+        return value
+    match value:
+        case {"__body__": [int(first), int(count)]}:
+            return unpack_map(b"".join(bytes(b) for b in _slice(payload.buffers, first, count)), MAX_UNARY)
+    raise BadRequest("a body in buffers says which buffers")
+
+
+def pack_map(value: object) -> bytes:
+    """Msgpack with binary and text kept apart."""
+    packed = msgpack.packb(value, use_bin_type=True)
+    assert isinstance(packed, bytes)
+    return packed
+
+
+def unpack_map(raw: Buffer, limit: int = MAX_FRAME) -> object:
+    """Plain values from msgpack, within limits that are checked before anything is allocated.
+
+    Raises:
+        BadRequest: malformed, too deep, too many items, keys that are not text.
+    """
+    try:
+        return msgpack.unpackb(
+            raw, raw=False, strict_map_key=True, max_str_len=limit, max_bin_len=limit,
+            max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0,
+        )  # fmt: skip
+    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise BadRequest(f"the body is not readable msgpack: {type(error).__name__} {error}") from error
+
+
+def plain(value: object, buffers: list[Buffer]) -> object:
+    """``value`` as msgpack takes it; arrays and long byte strings go to ``buffers``."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    for kind, writer in _WRITERS:
+        if isinstance(value, kind):
+            return writer(value, buffers)
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name), buffers) for f in fields(value) if f.init}
+    raise BadRequest(f"a {type(value).__name__} cannot travel")
+
+
+def _map_out(value: Mapping[object, object], buffers: list[Buffer]) -> object:
+    return {str(k): plain(v, buffers) for k, v in value.items()}
+
+
+def _list_out(value: Sequence[object], buffers: list[Buffer]) -> object:
+    return [plain(v, buffers) for v in value]
+
+
+def _number_out(value: np.generic, _buffers: list[Buffer]) -> object:
+    return value.item()
+
+
+def _array_out(array: np.ndarray, buffers: list[Buffer]) -> object:
+    dtype = array.dtype.newbyteorder("<").str if array.dtype.itemsize > 1 else array.dtype.str
+    if dtype not in DTYPES:
+        raise BadRequest(f"an array of dtype {array.dtype} cannot travel; allowed: {', '.join(DTYPES)}")
+    raw = np.ascontiguousarray(array, dtype=dtype)
+    shape = list(array.shape)
+    if raw.nbytes < INLINE_ARRAY:
+        return {"__nd__": [dtype, shape, raw.tobytes()]}
+    first = len(buffers)
+    buffers.extend(_cut(raw.reshape(-1).view(np.uint8).data))
+    return {"__nd__": [dtype, shape, first, len(buffers) - first]}
+
+
+def _bytes_out(value: Buffer, buffers: list[Buffer]) -> object:
+    raw = bytes(value)
+    if len(raw) < INLINE_BYTES:
+        return raw
+    first = len(buffers)
+    buffers.extend(_cut(raw))
+    return {"__bytes__": [first, len(buffers) - first]}
+
+
+_WRITERS: tuple[tuple[Any, Callable[[Any, list[Buffer]], object]], ...] = (
+    ((list, tuple), _list_out),
+    (Mapping, _map_out),
+    (np.ndarray, _array_out),
+    (np.generic, _number_out),
+    ((bytes, bytearray, memoryview), _bytes_out),
+)
+
+
+def _cut(raw: Buffer) -> list[Buffer]:
+    view = memoryview(raw)
+    return [view[i : i + MAX_FRAME] for i in range(0, len(view), MAX_FRAME)]
+
+
+def _revive(value: object, buffers: Sequence[Buffer]) -> object:
+    match value:
+        case {"__nd__": list(spec)}:
+            return _array_in(spec, buffers)
+        case {"__bytes__": [int(first), int(count)]}:
+            return b"".join(bytes(b) for b in _slice(buffers, first, count))
+        case dict():
+            return {k: _revive(v, buffers) for k, v in value.items()}
+        case list():
+            return [_revive(v, buffers) for v in value] if any(isinstance(v, dict | list) for v in value) else value
+    return value
+
+
+def _array_in(spec: list[Any], buffers: Sequence[Buffer]) -> np.ndarray:
+    match spec:
+        case [str(dtype), list(shape), bytes(inline)]:
+            raw: Buffer = inline
+        case [str(dtype), list(shape), int(first), int(count)]:
+            parts = _slice(buffers, first, count)
+            raw = parts[0] if count == 1 else b"".join(bytes(p) for p in parts)
+        case _:
+            raise BadRequest("an array is described by dtype, shape and place")
+    if dtype not in DTYPES or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
+        raise BadRequest(f"not an array that may travel: {dtype} {shape}")
+    expected = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+    if expected != len(raw):
+        raise BadRequest(f"an array {dtype} {shape} wants {expected} bytes, {len(raw)} came")
+    return np.frombuffer(raw, dtype=dtype).reshape(shape)
+
+
+def _slice(buffers: Sequence[Buffer], first: int, count: int) -> Sequence[Buffer]:
+    if first < 0 or count < 1 or first + count > len(buffers):
+        raise BadRequest(f"buffers {first} to {first + count} of {len(buffers)}")
+    return buffers[first : first + count]

@@ -1,0 +1,179 @@
+"""How a question becomes an answer: rewrite, search, decide, quote or write, cite."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from . import wording
+from .answers import Answer, AnswerKind, Citation, Decision, Delta, Event, Rewritten, Round, Sources
+from .config import Ask
+from .decision import decide
+from .errors import BadRequest, ModelNotLoaded
+from .followup import standalone
+from .index import Hit, Hits, IndexClient
+from .llm import LLMClient, ModelInfo, Sentence
+
+MARKER = re.compile(r"\[(\d{1,3})\]")
+SMALL_MODELS = ("smollm2-135m", "toy")
+MAX_SENTENCES = 3
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One question on its way."""
+
+    llm: LLMClient
+    index: IndexClient
+    settings: Ask
+    collection: str
+    question: str
+    history: Sequence[Round]
+    query: str
+    timings: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def search(self, mode: str) -> Hits:
+        """The hits for the query, best first."""
+        began = time.monotonic()
+        hits = self.index.find(self.collection, self.query, self.settings.top_k, mode)  # type: ignore[arg-type]  # one of Mode's words
+        self.timings["search" if mode == "hybrid" else "second_search"] = time.monotonic() - began
+        return hits
+
+    def sentences(self, hits: Hits) -> list[Sentence]:
+        """The sentences of the hits that answer best."""
+        if not hits.hits:
+            return []
+        began = time.monotonic()
+        found = self.llm.extract(self.query, [h.text for h in hits.hits], MAX_SENTENCES)
+        self.timings["extract"] = time.monotonic() - began
+        return found
+
+    def answer(
+        self, text: str, kind: AnswerKind, citations: list[Citation], decision: Decision, model: str = ""
+    ) -> Answer:
+        """The finished answer."""
+        return Answer(text, kind, citations, decision, self.question, self.query, model, dict(self.timings), self.notes)
+
+
+def ask(
+    llm: LLMClient, index: IndexClient, settings: Ask, collection: str, question: str, history: Sequence[Round]
+) -> Iterator[Event]:
+    """Answer a question; events as they happen, the Answer last.
+
+    Raises:
+        BadRequest: an empty question.
+        RagqError: what a service reports; nothing is yielded after it.
+    """
+    if not question.strip():
+        raise BadRequest("the question is empty")
+    rounds = list(history)[-settings.rounds :] if settings.rounds else []
+    asking = _Asking(llm, index, settings, collection, question, rounds, standalone(question, rounds))
+    if asking.query != question:
+        yield Rewritten(asking.query)
+    hits, sentences, decision = _look(asking)
+    asking.notes += hits.notes
+    yield Sources(hits.hits, hits.notes)
+    yield decision
+    if decision.route == "absent" and not (settings.mode == "helpful" and _writer(asking)):
+        text = wording.absent(collection, question, hits.hits, decision, settings)
+        yield Delta(text)
+        yield asking.answer(text, "none", [], decision)
+        return
+    writer = _writer(asking)
+    yield from (
+        _written(asking, hits.hits, decision, writer) if writer else _extracted(asking, hits.hits, sentences, decision)
+    )
+
+
+def last(events: Iterator[Event]) -> Answer:
+    """The answer at the end of the events."""
+    answer = None
+    for event in events:
+        if isinstance(event, Answer):
+            answer = event
+    assert answer is not None
+    return answer
+
+
+def _look(asking: _Asking) -> tuple[Hits, list[Sentence], Decision]:
+    hits = asking.search("hybrid")
+    sentences = asking.sentences(hits)
+    decision = decide(hits, sentences, asking.settings.threshold)
+    if decision.route == "answer":
+        return hits, sentences, decision
+    second = asking.search("keyword")
+    if second.hits and second.hits[0].chunk_id not in {h.chunk_id for h in hits.hits}:
+        more = asking.sentences(second)
+        again = decide(second, more, asking.settings.threshold, is_second=True)
+        if again.route != "absent":
+            return second, more, again
+    return hits, sentences, decision
+
+
+def _writer(asking: _Asking) -> ModelInfo | None:
+    """The model that writes the answer; None when sentences are quoted instead."""
+    if asking.settings.answer == "extractive":
+        return None
+    model = next((m for m in asking.llm.models() if m.role == "generate"), None)
+    if asking.settings.answer == "written":
+        if model is None or model.status != "ready":
+            raise ModelNotLoaded(
+                f"no model can write an answer: {model.status if model else 'the role is empty'}",
+                help="ask with answer=extractive, or set llm.generate in ragq.yml",
+            )
+        return model
+    usable = model is not None and model.status == "ready" and not model.name.startswith(SMALL_MODELS)
+    return model if usable else None
+
+
+def _extracted(asking: _Asking, hits: list[Hit], sentences: list[Sentence], decision: Decision) -> Iterator[Event]:
+    chosen = sorted(sentences, key=lambda s: (s.passage, s.start))
+    best = max((s.score for s in chosen), default=0.0)
+    kept = [s for s in chosen if s.score >= 0.6 * best] or chosen
+    citations = [_quote(hits, s) for s in kept]
+    pieces = [f"{' '.join(s.text.split())} [{c.marker}]" for s, c in zip(kept, citations, strict=True)]
+    for i, piece in enumerate(pieces):
+        yield Delta(piece if i == 0 else f"\n\n{piece}")
+    yield asking.answer("\n\n".join(pieces), "extractive", citations, decision)
+
+
+def _quote(hits: list[Hit], sentence: Sentence) -> Citation:
+    whole = _cite(hits, sentence.passage)
+    return replace(whole, quote=sentence.text, start=sentence.start, end=sentence.end)
+
+
+def _cite(hits: list[Hit], i: int) -> Citation:
+    hit = hits[i]
+    return Citation(i + 1, hit.chunk_id, hit.document_id, hit.document, hit.text, page=hit.page, heading=hit.heading)
+
+
+def _written(asking: _Asking, hits: list[Hit], decision: Decision, writer: ModelInfo) -> Iterator[Event]:
+    passages = hits[: 1 if writer.name.startswith(SMALL_MODELS) else asking.settings.passages]
+    turns = wording.conversation(asking.question, passages, asking.history, asking.settings)
+    stream = asking.llm.generate(turns, stream=True, max_tokens=asking.settings.max_tokens)
+    text = ""
+    began = time.monotonic()
+    with stream:
+        for token in stream:
+            asking.timings.setdefault("first_token", time.monotonic() - began)
+            text += token.text
+            yield Delta(token.text)
+        generation = stream.reply
+    asking.timings["generate"] = time.monotonic() - began
+    yield asking.answer(generation.text, "written", _cited(asking, generation.text, passages), decision, writer.name)
+
+
+def _cited(asking: _Asking, text: str, passages: list[Hit]) -> list[Citation]:
+    """Citations for the markers in a text; one that points nowhere is noted, none at all means every passage used."""
+    numbers = list(dict.fromkeys(int(n) for n in MARKER.findall(text)))
+    wrong = [n for n in numbers if not 1 <= n <= len(passages)]
+    if wrong:
+        asking.notes.append(f"the model cited {', '.join(f'[{n}]' for n in wrong)}, which do not exist")
+    right = [n for n in numbers if n not in wrong]
+    if not right:
+        asking.notes.append("the model set no marker; the passages it was given are listed")
+        right = list(range(1, len(passages) + 1))
+    return [_cite(passages, n - 1) for n in right]

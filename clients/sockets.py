@@ -1,0 +1,120 @@
+"""The only place that opens sockets and sets their options."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+import zmq
+
+from .errors import PortBusy, RagqError
+
+HEARTBEAT_MS = 500
+HEARTBEAT_TIMEOUT_MS = 1500
+MAX_MESSAGE_BYTES = 4 << 20
+
+_contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
+
+
+def context() -> zmq.Context[zmq.Socket[bytes]]:
+    """This process's context; a forked child gets its own and never touches its parent's."""
+    return _contexts.setdefault(os.getpid(), zmq.Context())
+
+
+def dealer(address: str, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
+    """A DEALER connected to ``address``.
+
+    It queues nothing for a peer that is not there (IMMEDIATE): a send without a connection fails
+    at once, which is how a client notices. Its receive side has no high-water mark: together with
+    ZMTP heartbeats a bounded one makes libzmq 4.3.5 abort the process.
+    """
+    socket = _socket(zmq.DEALER, linger_ms)
+    socket.set(zmq.IMMEDIATE, 1)
+    socket.set(zmq.RECONNECT_IVL, 50)
+    socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+    socket.connect(address)
+    return socket
+
+
+def router(address: str) -> zmq.Socket[bytes]:
+    """A ROUTER bound to ``address`` that reports peers it cannot reach.
+
+    Raises:
+        PortBusy: another process listens there.
+        RagqError: the address cannot be bound.
+    """
+    socket = _socket(zmq.ROUTER, linger_ms=1000)
+    socket.set(zmq.ROUTER_MANDATORY, 1)
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        socket.close(0)
+        if error.errno == zmq.EADDRINUSE:
+            raise PortBusy(address) from None
+        raise RagqError(f"cannot listen at {address}: {error}") from None
+    return socket
+
+
+def disconnections(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """A socket that becomes readable when a peer of ``socket`` is lost; a hint, never the truth."""
+    return socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+
+
+def close_monitored(socket: zmq.Socket[bytes]) -> None:
+    """Close a socket that has a monitor, monitor first."""
+    socket.disable_monitor()
+    socket.close()
+
+
+def _socket(kind: int, linger_ms: int) -> zmq.Socket[bytes]:
+    socket = context().socket(kind)
+    socket.set(zmq.LINGER, linger_ms)
+    socket.set(zmq.RCVHWM, 0)
+    socket.set(zmq.SNDHWM, 1000)
+    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.set(zmq.HANDSHAKE_IVL, 5000)
+    socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    return socket
+
+
+@dataclass(slots=True)
+class Wake:
+    """A pipe that lets any thread wake the one that polls sockets."""
+
+    reader: int
+    writer: int
+    signalled: bool = False
+    closed: bool = False
+
+    @classmethod
+    def open(cls) -> Wake:
+        """A new pipe; neither end blocks."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        return cls(reader, writer)
+
+    def set(self) -> None:
+        """Wake the poller; cheap when it is awake already."""
+        if not (self.signalled or self.closed):
+            self.signalled = True
+            os.write(self.writer, b"\0")
+
+    def clear(self) -> None:
+        """Called by the poller before it looks at what others left for it.
+
+        The byte goes first and the mark second: a setter in between leaves no byte, but what it
+        left is seen, because the poller looks after this.
+        """
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.reader, 64)
+        self.signalled = False
+
+    def close(self) -> None:
+        """Close both ends; waking is without effect from then on."""
+        self.closed = True
+        os.close(self.reader)
+        os.close(self.writer)

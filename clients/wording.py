@@ -1,0 +1,60 @@
+"""The words of prompts and refusals, in English and Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .answers import Decision, Round
+from .config import Ask
+from .followup import is_cjk
+from .index import Hit
+from .llm import Message
+
+STRICT = {
+    "en": "Answer the question from the numbered passages only. Cite the passages you use like this: [1]. "
+    "If they do not contain the answer, say that the documents do not contain it. Be brief.",
+    "zh": "只根据下面编号的段落回答问题。用到的段落请这样标注：[1]。如果段落里没有答案，就说文档中没有。回答要简短。",
+}
+HELPFUL = {
+    "en": "Answer the question, from the numbered passages where they help, citing them like this: [1]. "
+    "Say clearly which part comes from your own knowledge. Be brief.",
+    "zh": "回答问题。段落有用时请依据段落，并这样标注：[1]。来自你自己知识的部分要说明。回答要简短。",
+}
+ABSENT = {
+    "en": "This is not in the collection “{collection}”. The closest passage is in {document}; "
+    "confidence {confidence:.2f}, and {threshold:.2f} is needed to answer.",
+    "zh": "知识库“{collection}”里没有这个问题的答案。最接近的段落来自 {document}；"
+    "置信度 {confidence:.2f}，回答需要 {threshold:.2f}。",
+}
+NOTHING = {
+    "en": "This is not in the collection “{collection}”: the search found nothing.",
+    "zh": "知识库“{collection}”里没有这个问题的答案：没有召回任何内容。",
+}
+
+
+def language(question: str, settings: Ask) -> str:
+    """``zh`` or ``en``: the setting, or the question's own."""
+    if settings.language != "auto":
+        return settings.language
+    return "zh" if is_cjk(question) else "en"
+
+
+def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decision, settings: Ask) -> str:
+    """What to say when the collection lacks the answer, and why."""
+    words = ABSENT if hits else NOTHING
+    return words[language(question, settings)].format(
+        collection=collection,
+        document=hits[0].document if hits else "",
+        confidence=decision.confidence,
+        threshold=decision.threshold,
+    )
+
+
+def conversation(question: str, passages: Sequence[Hit], history: Sequence[Round], settings: Ask) -> list[Message]:
+    """The turns to send to a chat model: rules, earlier rounds, passages and question."""
+    rules = (STRICT if settings.mode == "strict" else HELPFUL)[language(question, settings)]
+    numbered = "\n\n".join(f"[{i}] {hit.text}" for i, hit in enumerate(passages, 1))
+    turns = [Message("system", rules)]
+    for earlier in history:
+        turns += [Message("user", earlier.question), Message("assistant", earlier.answer)]
+    return [*turns, Message("user", f"{numbered}\n\n{question}")]

@@ -1,0 +1,341 @@
+"""How calls and answers pass between the clients and the workers of one service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import struct
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Literal
+
+import zmq
+
+from clients import sockets
+from clients.config import Config, Endpoint
+from clients.errors import BadRequest, ConfigError, RagqError
+from clients.packing import pack, pack_map, unpack_map
+from clients.reading import read
+from clients.status import ServiceStatus, WorkerStatus
+from clients.wire import (
+    DEFAULT_TTL_MS,
+    HEADER,
+    TERMINAL,
+    Beat,
+    Envelope,
+    Flag,
+    Header,
+    Kind,
+    Ready,
+    decode,
+    failure_envelope,
+    message,
+    method_key,
+    peek,
+)
+from proxies.dispatch import Call, CancelAt, Dispatch, Dispatcher, Fail, Reset
+
+LEGACY_METHOD = method_key("_legacy")
+ROUTE_MS = struct.Struct("<I")
+MAX_BURST = 100
+DRAIN_TIMEOUT_S = 30.0
+LEGACY_TTL_S = 60.0
+PROBE = Envelope(Kind.PING, 0).encode()
+
+
+class Proxy:
+    """Two ROUTERs and a dispatcher; one thread."""
+
+    def __init__(self, service: str, front: str, back: str) -> None:
+        self.service = service
+        self._front = sockets.router(front)
+        try:
+            self._back = sockets.router(back)
+        except RagqError:
+            self._front.close()
+            raise
+        self._front_lost = sockets.disconnections(self._front)
+        self._back_lost = sockets.disconnections(self._back)
+        self._dispatcher = Dispatcher(time.monotonic())
+        self._started = time.monotonic()
+        self._legacy_ids = 0
+        self._stop_by: float | None = None
+
+    def stop(self) -> None:
+        """Drain: refuse new calls, let the ones under way end; a second time: at once."""
+        now = time.monotonic()
+        self._stop_by = now if self._stop_by is not None else now + DRAIN_TIMEOUT_S
+        self._dispatcher.drain()
+
+    def run(self) -> None:
+        """Serve until stopped and drained."""
+        poller = zmq.Poller()
+        for source in (self._front, self._back, self._front_lost, self._back_lost):
+            poller.register(source, zmq.POLLIN)
+        try:
+            while not self._is_over():
+                pause_s = self._dispatcher.next_timer(time.monotonic())
+                if self._stop_by is not None:
+                    pause_s = min(pause_s, 0.05)
+                self._turn(dict(poller.poll(int(pause_s * 1000) + 1)))
+        finally:
+            self._close()
+
+    def _is_over(self) -> bool:
+        if self._stop_by is None:
+            return False
+        waiting_for = [c for c in self._dispatcher.calls.values() if not c.is_answered]
+        return not waiting_for or time.monotonic() >= self._stop_by
+
+    def _turn(self, ready: dict[Any, int]) -> None:
+        if self._back in ready:
+            self._drain(self._back, self._from_worker)
+        if self._front in ready:
+            self._drain(self._front, self._from_client)
+        if self._back_lost in ready:
+            self._sweep_workers()
+        if self._front_lost in ready:
+            self._sweep_clients()
+        self._dispatcher.tick(time.monotonic())
+        self._act()
+
+    def _drain(self, socket: zmq.Socket[bytes], handle: Any) -> None:
+        for _ in range(MAX_BURST):
+            try:
+                frames: list[Any] = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            handle(frames)
+            self._act()
+
+    # -- from clients --------------------------------------------------------------------------
+
+    def _from_client(self, frames: list[Any]) -> None:
+        client = frames[0]
+        if len(frames) < 2:
+            return
+        if frames[1] == b"":
+            self._legacy_call(client, frames[2:])
+            return
+        try:
+            header = peek(frames[1])
+            self._from_peer(client, header, frames[1:])
+        except RagqError as error:
+            call_id = HEADER.unpack_from(frames[1])[6] if len(frames[1]) >= HEADER.size else 0
+            self._to_client(client, [failure_envelope(call_id, error, "proxy").encode()])
+
+    def _from_peer(self, client: bytes, header: Header, frames: list[Any]) -> None:
+        match header.kind:
+            case Kind.CALL:
+                self._new_call(client, header, frames)
+            case Kind.CANCEL:
+                self._dispatcher.cancel((client, header.id))
+            case Kind.CREDIT:
+                self._credit((client, header.id), frames)
+            case Kind.STATUS:
+                self._to_client(client, message(Envelope(Kind.REPLY, header.id), pack(self.status())))
+            case _:
+                raise BadRequest(f"a client does not send messages of kind {header.kind}")
+
+    def _new_call(self, client: bytes, header: Header, frames: list[Any]) -> None:
+        if len(frames) - 1 != header.counts >> 24:
+            raise BadRequest(f"{header.counts >> 24} buffers were announced, {len(frames) - 1} came")
+        now = time.monotonic()
+        ttl_s = (header.ttl_ms or DEFAULT_TTL_MS) / 1000
+        size = sum(map(len, frames))
+        self._dispatcher.call(
+            Call((client, header.id), header.method, header.flags, frames, now, now + ttl_s, size), now
+        )
+
+    def _credit(self, key: tuple[bytes, int], frames: list[Any]) -> None:
+        call = self._dispatcher.calls.get(key)
+        if call is not None and call.worker is not None:
+            self._to_worker(call.worker.id, _route(key[0], 0), frames)
+
+    def _legacy_call(self, client: bytes, frames: list[Any]) -> None:
+        self._legacy_ids += 1
+        now = time.monotonic()
+        envelope = Envelope(Kind.CALL, self._legacy_ids, flags=Flag.LEGACY, method=LEGACY_METHOD, num_buffers=1)
+        call = Call(
+            (client, self._legacy_ids), LEGACY_METHOD, Flag.LEGACY, [envelope.encode(), *frames],
+            now, now + LEGACY_TTL_S, sum(map(len, frames)), is_legacy=True,
+        )  # fmt: skip
+        if len(frames) == 1:
+            self._dispatcher.call(call, now)
+        else:
+            self._fail(call, BadRequest(f"a request is one frame with one msgpack map; {len(frames)} frames came"))
+
+    # -- from workers --------------------------------------------------------------------------
+
+    def _from_worker(self, frames: list[Any]) -> None:
+        worker, now = frames[0], time.monotonic()
+        if len(frames) < 3:
+            return
+        try:
+            header = peek(frames[2])
+            if frames[1]:
+                self._answer(worker, frames[1], header, frames[2:], now)
+            else:
+                self._control(worker, decode(frames[2]), now)
+        except RagqError:
+            self._to_worker(worker, b"", [Envelope(Kind.RESET, 0).encode()])
+
+    def _answer(self, worker: bytes, route: bytes, header: Header, frames: list[Any], now: float) -> None:
+        key = (route[: -ROUTE_MS.size], header.id)
+        if header.kind == Kind.CHUNK:
+            if self._dispatcher.chunk(worker, key) and not self._to_client(key[0], frames):
+                self._dispatcher.cancel(key)
+        elif header.kind in TERMINAL:
+            call = self._dispatcher.replied(worker, key, now, failed=header.kind == Kind.ERROR)
+            if call is not None:
+                self._deliver(call, frames)
+
+    def _deliver(self, call: Call, frames: list[Any]) -> None:
+        if not call.is_legacy:
+            self._to_client(call.key[0], frames)
+            return
+        self._to_client(call.key[0], [b"", *frames[1:]])
+
+    def _control(self, worker: bytes, envelope: Envelope, now: float) -> None:
+        match envelope.kind:
+            case Kind.READY:
+                ready = read(Ready, unpack_map(envelope.body))
+                methods = frozenset(map(method_key, ready.methods)) | {LEGACY_METHOD}
+                self._dispatcher.ready(worker, ready, methods, now)
+            case Kind.BEAT:
+                beat = read(Beat, unpack_map(envelope.body))
+                held = frozenset((route[: -ROUTE_MS.size], call_id) for route, call_id in beat.running)
+                self._dispatcher.beat(worker, beat, held, now)
+            case Kind.DRAIN:
+                self._dispatcher.drain_worker(worker)
+                self._act()
+                self._to_worker(worker, b"", [Envelope(Kind.DRAIN, 0).encode()])
+            case Kind.BYE:
+                self._dispatcher.gone(worker, now)
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def _act(self) -> None:
+        for action in self._dispatcher.actions():
+            match action:
+                case Dispatch(call, worker, waited_ms):
+                    if not self._to_worker(worker, _route(call.key[0], waited_ms), call.frames):
+                        self._dispatcher.gone(worker, time.monotonic())
+                case Fail(call, error):
+                    self._fail(call, error)
+                case CancelAt(worker, (client, call_id)):
+                    self._to_worker(worker, _route(client, 0), [Envelope(Kind.CANCEL, call_id).encode()])
+                case Reset(worker):
+                    self._to_worker(worker, b"", [Envelope(Kind.RESET, 0).encode()])
+
+    def _fail(self, call: Call, error: RagqError) -> None:
+        if call.is_legacy:
+            reply = pack_map({"code": 400, "error": str(error)})
+            self._to_client(call.key[0], [b"", reply])
+        else:
+            self._to_client(call.key[0], [failure_envelope(call.key[1], error, "proxy").encode()])
+
+    def _to_client(self, client: bytes, frames: list[Any]) -> bool:
+        return _send(self._front, [client, *frames])
+
+    def _to_worker(self, worker: bytes, route: bytes, frames: list[Any]) -> bool:
+        return _send(self._back, [worker, route, *frames])
+
+    # -- who is still there --------------------------------------------------------------------
+
+    def _sweep_workers(self) -> None:
+        _empty(self._back_lost)
+        self._drain(self._back, self._from_worker)
+        for worker in list(self._dispatcher.workers):
+            if not self._to_worker(worker, b"", [PROBE]):
+                self._dispatcher.gone(worker, time.monotonic())
+
+    def _sweep_clients(self) -> None:
+        _empty(self._front_lost)
+        for client in {c.key[0] for c in self._dispatcher.calls.values() if not c.is_legacy}:
+            if not self._to_client(client, [PROBE]):
+                self._dispatcher.client_gone(client)
+
+    # -- status --------------------------------------------------------------------------------
+
+    def status(self) -> ServiceStatus:
+        """The service as this proxy sees it."""
+        d, now = self._dispatcher, time.monotonic()
+        state: Literal["draining", "ready", "starting"] = (
+            "draining" if d.is_draining else "ready" if d.workers else "starting"
+        )
+        return ServiceStatus(
+            service=self.service, state="draining" if d.is_draining else state, workers=self._workers(now),
+            queued=d.num_waiting, running=len(d.calls) - d.num_waiting, pid=os.getpid(), up_s=now - self._started,
+            note="" if d.workers else "no worker has come yet" if not d.counts.calls else "no worker is there",
+            num_calls=d.counts.calls, num_failed=d.counts.failed, num_requeued=d.counts.requeued,
+            p95_s=statistics.quantiles(d.latencies, n=20)[18] if len(d.latencies) > 1 else 0.0,
+        )  # fmt: skip
+
+    def _workers(self, now: float) -> list[WorkerStatus]:
+        return [
+            WorkerStatus(
+                id=w.ready.uuid, pid=w.ready.pid, host=w.ready.host, slots=w.ready.slots, running=len(w.running),
+                state="draining" if w.is_draining else "suspect" if w.is_suspect(now) else "ready",
+                up_s=now - w.since, rss_bytes=w.beat.rss_bytes, note=w.beat.note,
+            )
+            for w in self._dispatcher.workers.values()
+        ]  # fmt: skip
+
+    def _close(self) -> None:
+        self._dispatcher.abandon()
+        self._act()
+        sockets.close_monitored(self._front)
+        sockets.close_monitored(self._back)
+
+
+def _route(client: bytes, waited_ms: int) -> bytes:
+    return client + ROUTE_MS.pack(min(waited_ms, 0xFFFFFFFF))
+
+
+def _send(socket: zmq.Socket[bytes], frames: list[Any]) -> bool:
+    """Whether the peer took it; a peer that is gone, or reads too slowly, did not."""
+    try:
+        socket.send_multipart(frames, zmq.NOBLOCK)
+    except zmq.ZMQError as error:
+        if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+            return False
+        raise
+    return True
+
+
+def _empty(monitor: zmq.Socket[bytes]) -> None:
+    while monitor.poll(0):
+        monitor.recv_multipart()
+
+
+def run(config: Config, service: str) -> int:
+    """Run the proxy of a service in the foreground until SIGTERM or SIGINT, which drain it.
+
+    Raises:
+        ConfigError: an endpoint that other machines reach, without ``insecure: true``.
+        PortBusy: another process listens there.
+    """
+    section = config.service(service)
+    for endpoint in (section.front_end, section.back_end):
+        _refuse_open_bind(endpoint, insecure=config.insecure)
+    proxy = Proxy(service, section.front_end.address, section.back_end.address)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        proxy.stop()
+
+    with suppress(ValueError):  # signals belong to the main thread; a test may run a proxy in another
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+    proxy.run()
+    return 0
+
+
+def _refuse_open_bind(endpoint: Endpoint, *, insecure: bool) -> None:
+    if not (endpoint.is_local or insecure):
+        raise ConfigError(
+            f"{endpoint.address} can be reached from other machines, and the mesh has no keys",
+            help="bind 127.0.0.1, or set 'insecure: true' in a network that you trust",
+        )

@@ -1,0 +1,236 @@
+"""How one process serves a service: it takes calls from its proxy, runs handlers in threads, sends what they give."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+import uuid
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import zmq
+
+from clients import sockets
+from clients.config import Config
+from clients.errors import RagqError
+from clients.packing import pack
+from clients.wire import (
+    BEAT_INTERVAL_S,
+    DEFAULT_TTL_MS,
+    Beat,
+    Envelope,
+    Flag,
+    Kind,
+    Ready,
+    decode,
+    failure_envelope,
+    message,
+)
+from services.handling import Handling
+from services.plugins import load_service
+from services.service import Call, Service
+
+Key = tuple[bytes, int]
+ROUTE_MS = struct.Struct("<I")
+
+
+@dataclass(slots=True)
+class Running:
+    """A call that this worker holds; ``credit`` counts the chunks that its client can take."""
+
+    route: bytes
+    id: int
+    call: Call
+    credit: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    num_chunks: int = 0
+
+
+class Worker:
+    """A worker of one service at one proxy.
+
+    One thread, the one that calls ``run``, owns the socket; handlers run in others.
+    """
+
+    def __init__(self, service: Service, address: str, slots: int = 0) -> None:
+        self.service = service
+        self.slots = slots or service.slots
+        self._handling = Handling(service)
+        self._socket = sockets.dealer(address, linger_ms=1000)
+        self._wake = sockets.Wake.open()
+        self._outbox: deque[list[Any]] = deque()
+        self._running: dict[Key, Running] = {}
+        self._ready = Ready(
+            uuid=uuid.uuid4().hex, pid=os.getpid(), host=socket.gethostname(), service=service.name,
+            methods=self._handling.names, slots=self.slots, started_at=time.time(),
+        )  # fmt: skip
+        self._is_known = False
+        self._beat_at = 0.0
+        self._drain_by: float | None = None
+        self._is_drained = False
+
+    def stop(self) -> None:
+        """Drain: take no new calls, let the ones under way end; a second time: at once."""
+        now = time.monotonic()
+        self._drain_by = now if self._drain_by is not None else now + 30.0
+        self._wake.set()
+
+    def run(self) -> None:
+        """Serve until stopped and drained."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._wake.reader, zmq.POLLIN)
+        asked = False
+        while not self._is_over():
+            ready = dict(poller.poll(int(BEAT_INTERVAL_S * 200)))
+            if self._wake.reader in ready:
+                self._wake.clear()
+            self._receive()
+            self._flush()
+            self._beat(time.monotonic())
+            if self._drain_by is not None and not asked:
+                asked = self._control(Envelope(Kind.DRAIN, 0))
+        self._control(Envelope(Kind.BYE, 0))
+        self._socket.close()
+        self._wake.close()
+
+    def _is_over(self) -> bool:
+        if self._drain_by is None:
+            return False
+        idle = self._is_drained and not self._running and not self._outbox
+        return idle or time.monotonic() >= self._drain_by or not self._is_known
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        for _ in range(100):
+            try:
+                route, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            with suppress(RagqError):  # a frame that is no envelope names no call that could be answered
+                self._heard(bytes(route), decode(frames[0]), frames[1:])
+
+    def _heard(self, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
+        match envelope.kind:
+            case Kind.CALL:
+                self._start(route, envelope, buffers)
+            case Kind.CANCEL:
+                if (running := self._running.get((route[: -ROUTE_MS.size], envelope.id))) is not None:
+                    running.call.cancelled.set()
+                    running.credit.release(1 << 16)
+            case Kind.CREDIT:
+                if (running := self._running.get((route[: -ROUTE_MS.size], envelope.id))) is not None:
+                    running.credit.release(min(envelope.seq, 1 << 16))
+            case Kind.RESET:
+                self._is_known = False
+            case Kind.DRAIN:
+                self._is_drained = True
+
+    def _start(self, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
+        (waited_ms,) = ROUTE_MS.unpack(route[-ROUTE_MS.size :])
+        left_s = ((envelope.ttl_ms or DEFAULT_TTL_MS) - waited_ms) / 1000
+        running = Running(route, envelope.id, Call(time.monotonic() + left_s))
+        running.credit.release(envelope.seq or 1)
+        self._running[route[: -ROUTE_MS.size], envelope.id] = running
+        threading.Thread(
+            target=self._serve, args=(running, envelope, buffers), name=f"call {envelope.id}", daemon=True
+        ).start()
+
+    # -- handlers' threads -----------------------------------------------------------------------
+
+    def _serve(self, running: Running, envelope: Envelope, buffers: list[Any]) -> None:
+        if envelope.flags & Flag.LEGACY:
+            reply = self._handling.legacy(b"".join(bytes(b) for b in buffers), running.call)
+            frames = [Envelope(Kind.REPLY, running.id, num_buffers=1).encode(), reply]
+        else:
+            frames = self._frames_of(running, envelope, buffers)
+        self._end(running, frames)
+
+    def _frames_of(self, running: Running, envelope: Envelope, buffers: list[Any]) -> list[Any]:
+        try:
+            outcome = self._handling.serve(envelope, buffers, running.call, lambda event: self._emit(running, event))
+            if envelope.flags & Flag.WANTS_STREAM:
+                return list(message(Envelope(Kind.END, running.id, seq=running.num_chunks), outcome))
+            return list(message(Envelope(Kind.REPLY, running.id), outcome))
+        except RagqError as error:
+            return [failure_envelope(running.id, error, "worker").encode()]
+
+    def _emit(self, running: Running, event: object) -> None:
+        while not running.credit.acquire(timeout=min(1.0, running.call.remaining_s)):
+            running.call.check()
+        running.call.check()
+        self._send(running.route, list(message(Envelope(Kind.CHUNK, running.id, seq=running.num_chunks), pack(event))))
+        running.num_chunks += 1
+
+    def _end(self, running: Running, frames: list[Any]) -> None:
+        self._running.pop((running.route[: -ROUTE_MS.size], running.id), None)
+        self._send(running.route, frames)
+
+    def _send(self, route: bytes, frames: list[Any]) -> None:
+        self._outbox.append([route, *frames])
+        self._wake.set()
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        while self._outbox:
+            if not self._try_send(self._outbox[0]):
+                return
+            self._outbox.popleft()
+
+    def _beat(self, now: float) -> None:
+        if now - self._beat_at < BEAT_INTERVAL_S:
+            return
+        self._beat_at = now
+        if not self._is_known:
+            self._is_known = self._control(Envelope(Kind.READY, 0, body=pack(self._ready).body))
+        else:
+            held = [(r.route, r.id) for r in list(self._running.values())]
+            beat = Beat(held, resident_bytes(), self.service.note())
+            self._is_known = self._control(Envelope(Kind.BEAT, 0, body=pack(beat).body))
+
+    def _control(self, envelope: Envelope) -> bool:
+        return self._try_send([b"", envelope.encode()])
+
+    def _try_send(self, frames: list[Any]) -> bool:
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - twice a second; a Path costs more than the read
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def run(config: Config, name: str) -> int:
+    """Run one worker of a service in the foreground until SIGTERM or SIGINT, which drain it."""
+    section = config.service(name)
+    service = load_service(name, section.module)(config)
+    service.start()
+    worker = Worker(service, section.back_end.address, section.slots)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        worker.stop()
+
+    with suppress(ValueError):  # signals belong to the main thread; a test may run a worker in another
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+    try:
+        worker.run()
+    finally:
+        service.stop()
+    return 0
