@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,10 +31,8 @@ class Session:
         flags = {"data_dir": self.data_dir} if self.data_dir else {}
         return load(self.config_path or None, flags=flags).config
 
-    @contextmanager
-    def mesh(self, timeout_s: float = 30.0) -> Iterator[Ragq]:
-        """A mesh that is closed at the end of the ``with`` block."""
+    def mesh(self, timeout_s: float = 30.0) -> Ragq:
+        """A mesh to call; use it in a ``with`` statement."""
         from clients.mesh import Ragq
 
-        with Ragq(self.config(), timeout_s=timeout_s) as mesh:
-            yield mesh
+        return Ragq(self.config(), timeout_s=timeout_s)

@@ -1,0 +1,157 @@
+"""How do documents get from this machine into a collection?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import click
+
+from clients.errors import ConfigError
+from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, Chunking, Job
+from clients.mesh import Ragq
+
+from . import show
+from .options import json_option, standard_input
+from .progress import Summary, follow, meter, print_failures
+from .session import Session
+from .sources import Files, collect
+
+FILES_PER_JOB = 500
+STDIN_NAME = "standard input.txt"
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="PATH…|-")
+@click.option("-c", "--collection", metavar="NAME", help="Collection to add to; it is made when it is missing.")
+@click.option(
+    "--chunk-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Longest chunk in characters; a CJK character counts as two.",
+)
+@click.option("--overlap", type=click.IntRange(min=0), metavar="N", help="Characters repeated from the chunk before.")
+@click.option("--by-line", is_flag=True, help="Every non-empty line is one chunk.")
+@click.option(
+    "--include", multiple=True, metavar="PATTERN", help="Of a directory, only such files: '*.md'. May be repeated."
+)
+@click.option("--name", default=STDIN_NAME, show_default=True, help="Name of the document read from standard input.")
+@click.option("--no-wait", is_flag=True, help="Return when everything is handed over; print the job's id.")
+@click.option(
+    "--follow", "followed", multiple=True, metavar="JOB", help="Show the progress of a job that runs already."
+)
+@json_option
+@click.pass_obj
+def add(
+    session: Session,
+    /,
+    paths: tuple[str, ...],
+    collection: str | None,
+    followed: tuple[str, ...],
+    no_wait: bool,
+    as_json: bool,
+    **settings: object,
+) -> None:
+    """Add files, directories or standard input (-) to a collection.
+
+    Files are read on this machine and sent to the Index service. Documents that are there already are
+    not added twice. Ctrl-C leaves the job running.
+    """
+    with session.mesh() as mesh:
+        if followed:
+            jobs = [mesh.index.job(job_id) for job_id in followed]
+        else:
+            jobs = _start(mesh, paths, collection, settings)
+        if no_wait:
+            _print_jobs(jobs, as_json)
+        else:
+            _finish(jobs, as_json)
+
+
+def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: Mapping[str, object]) -> list[Job]:
+    if not paths or not collection:
+        raise click.UsageError("give a PATH (or - for standard input) and --collection NAME")
+    chunking = _chunking(mesh, settings)
+    if "-" in paths:
+        if len(paths) > 1:
+            raise click.UsageError("- stands alone: standard input is one document")
+        content = {str(settings["name"]): standard_input("text")}
+        return [mesh.index.add(collection, files=content, chunking=chunking)]
+    include = settings["include"]
+    assert isinstance(include, tuple)
+    return _upload(mesh, collect(paths, include), collection, chunking)
+
+
+def _chunking(mesh: Ragq, settings: Mapping[str, object]) -> Chunking:
+    size = settings["chunk_size"] or mesh.config.index.chunk_size or DEFAULT_CHUNK_SIZE
+    overlap = settings["overlap"]
+    assert isinstance(size, int)
+    if overlap is None:
+        configured = mesh.config.index.overlap or DEFAULT_OVERLAP
+        overlap = min(configured, size // 8)
+    assert isinstance(overlap, int)
+    if overlap >= size:
+        raise ConfigError(
+            f"--overlap {overlap} is not less than --chunk-size {size}", help="a tenth of the size is usual"
+        )
+    return Chunking(size, overlap, bool(settings["by_line"]))
+
+
+def _upload(mesh: Ragq, files: Files, collection: str, chunking: Chunking) -> list[Job]:
+    with meter() as report:
+        sent = _Sent(files.num_bytes, report).on_upload
+        parts = files.parts(FILES_PER_JOB)
+        return [mesh.index.add(collection, files=part, chunking=chunking, on_upload=sent) for part in parts]
+
+
+class _Sent:
+    """Bytes sent so far, over many files."""
+
+    def __init__(self, total: int, report: Callable[[str, int, int], None]) -> None:
+        self._total, self._report, self._before = total, report, 0
+
+    def on_upload(self, name: str, held: int, total: int) -> None:
+        self._report(f"sending {show.snippet(name, 40)}", self._before + held, max(self._total, self._before + held))
+        if held >= total:
+            self._before += total
+
+
+def _print_jobs(jobs: Sequence[Job], as_json: bool) -> None:
+    if as_json:
+        show.document({"jobs": [job.record for job in jobs]})
+        return
+    for job in jobs:
+        click.echo(job.id)
+
+
+def _finish(jobs: Sequence[Job], as_json: bool) -> None:
+    began = time.monotonic()
+    try:
+        summary = follow(jobs)
+    except KeyboardInterrupt:
+        ids = " ".join(f"--follow {job.id}" for job in jobs)
+        click.echo(
+            f"\nThe job goes on in the Index service after {time.monotonic() - began:.0f} s.\n  ragq add {ids}",
+            err=True,
+        )
+        raise SystemExit(1) from None
+    if as_json:
+        show.document(summary)
+    else:
+        _print(summary)
+    if summary.failed:
+        raise SystemExit(1)
+
+
+def _print(summary: Summary) -> None:
+    print_failures(summary)
+    num_added = summary.num_documents - summary.num_failed - summary.unchanged
+    parts = [f"{num_added} added"]
+    if summary.unchanged:
+        parts.append(f"{summary.unchanged} unchanged")
+    if summary.num_failed:
+        parts.append(f"{summary.num_failed} failed")
+    click.echo(
+        f"{summary.collection}: {', '.join(parts)} of {summary.num_documents} documents, "
+        f"{summary.num_chunks} chunks, {show.duration(summary.elapsed_s)}"
+    )

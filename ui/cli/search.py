@@ -1,0 +1,49 @@
+"""Which passages does a search find, with which scores?"""
+
+from __future__ import annotations
+
+import click
+
+from clients.index import Hit, Hits
+
+from . import show
+from .options import collection_option, json_option, mode_option, top_k_option
+from .session import Session
+
+
+@click.command()
+@click.argument("query")
+@collection_option
+@mode_option
+@click.option("--rerank/--no-rerank", default=True, show_default=True, help="Score the first candidates again.")
+@top_k_option
+@json_option
+@click.pass_obj
+def search(session: Session, query: str, collection: str, mode: str, rerank: bool, top_k: int, as_json: bool) -> None:
+    """Find passages of a collection; best first."""
+    with session.mesh() as mesh:
+        found = mesh.index.find(collection, query, top_k, mode, rerank=rerank)  # type: ignore[arg-type]  # click checked the choice
+    if as_json:
+        show.document(found)
+    else:
+        _print(found)
+
+
+def _print(found: Hits) -> None:
+    for rank, hit in enumerate(found.hits, 1):
+        where = show.place(hit.document, hit.page, hit.heading)
+        click.echo(f"{rank:>2}. {hit.score:.4f} {hit.score_kind}  {where}{_signals(hit)}")
+        click.echo(f"    {show.snippet(hit.text)}")
+    if not found.hits:
+        click.echo("nothing found")
+    for text in found.notes:
+        show.note(text)
+    show.note("  ".join(f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in found.timings.items()))
+
+
+def _signals(hit: Hit) -> str:
+    signals = [
+        f"{name} {score:.3f}" + (f" #{hit.ranks[name]}" if name in hit.ranks else "")
+        for name, score in hit.scores.items()
+    ]
+    return f"  ({', '.join(signals)})" if signals else ""

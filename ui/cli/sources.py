@@ -1,0 +1,75 @@
+"""Which files do the arguments of a command name?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from clients.errors import BadRequest, NotFound
+
+
+class Files(Mapping[str, bytes]):
+    """Contents by document name; a file is read when its turn comes, so that a folder need not fit into memory."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = paths
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all files, as the disk says now."""
+        return sum(path.stat().st_size for path in self._paths.values())
+
+    def parts(self, num_files: int) -> list[Files]:
+        """The same files, at most ``num_files`` in each part."""
+        items = list(self._paths.items())
+        return [Files(dict(items[i : i + num_files])) for i in range(0, len(items), num_files)]
+
+    def __getitem__(self, name: str) -> bytes:
+        try:
+            return self._paths[name].read_bytes()
+        except OSError as error:
+            raise BadRequest(
+                f"cannot read {self._paths[name]}: {error.strerror}", help="check the file and its permissions"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def collect(arguments: Sequence[str], include: Sequence[str] = ()) -> Files:
+    """The files that some paths name.
+
+    Args:
+        arguments: files, and directories that are searched to the bottom; hidden entries below them are left out.
+        include: patterns such as ``*.md``; given any, a directory's other files are left out.
+
+    Raises:
+        NotFound: a path does not exist.
+        BadRequest: there is no file to add.
+    """
+    paths: dict[str, Path] = {}
+    for argument in arguments:
+        for name, path in _below(Path(argument), include):
+            free = name not in paths or paths[name].resolve() == path.resolve()
+            paths[name if free else path.as_posix()] = path
+    if not paths:
+        raise BadRequest(f"no files in {', '.join(arguments)}", help="hidden files are left out; check --include")
+    return Files(paths)
+
+
+def _below(path: Path, include: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    if path.is_file():
+        yield path.name, path
+        return
+    if not path.is_dir():
+        raise NotFound(f"no such file or directory: {path}", help="paths are on this machine; quote names with spaces")
+    for folder, names, files in os.walk(path):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for file in sorted(files):
+            found = Path(folder) / file
+            if not file.startswith(".") and (not include or any(found.match(pattern) for pattern in include)):
+                yield found.relative_to(path).as_posix(), found
