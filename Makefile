@@ -1,0 +1,10 @@
+# The same commands as in README.md, by name.
+.PHONY: install check test chaos bench
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+install: ; python3 -m venv $(VENV) && $(BIN)/pip install -c constraints.txt -e '.[dev]'
+check: ; $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
+test: ; $(BIN)/python -m pytest
+chaos: ; $(BIN)/python -m pytest tests/chaos
+bench: ; $(BIN)/python benchmarks/decision.py
