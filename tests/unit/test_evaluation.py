@@ -146,7 +146,9 @@ def not_utf8(root: Path) -> None:
         (not_utf8, "not UTF-8"),
     ],
 )
-def test_what_is_not_beir_is_refused_by_file_and_line(tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:
+def test_what_is_not_beir_is_refused_by_file_and_line(
+    tmp_path: Path, spoil: Callable[[Path], None], words: str
+) -> None:
     root = good(tmp_path / "tiny")
     spoil(root)
     with pytest.raises(BadRequest, match=words) as caught:

@@ -15,7 +15,7 @@ from . import show
 from .options import json_option, standard_text
 from .session import Session
 
-LABEL = re.compile(r"^\s*(query|doc(?:ument)?\s*\w*)\s*:\s*", re.IGNORECASE)
+LABEL = re.compile(r"^\s*(query|doc(?:ument)?\s*\d*)\s*:\s*", re.IGNORECASE)
 BETWEEN_TEXTS = "|||"
 FILE = "file://"
 

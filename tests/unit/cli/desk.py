@@ -9,7 +9,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from clients.errors import Cancelled, NotFound, RagqError, Unreachable
 from clients.index import (
     AddTexts,
     AddUploads,
-    Chats,
     ChatId,
+    Chats,
     Collection,
     CollectionName,
     Collections,
@@ -128,7 +128,7 @@ class DirectStream:
         try:
             return next(self._events)
         except StopIteration as end:
-            self._value = end.value
+            self._value = end.value or self._value
             raise
 
     @property
@@ -140,7 +140,7 @@ class DirectStream:
     def close(self) -> None:
         self.closed.set()
 
-    def __enter__(self) -> DirectStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,7 +174,9 @@ class LLMSide:
         self.requests.append(request)
         if request.model not in ("", "toy-embed"):
             raise NotFound(f"no model '{request.model}' is loaded", help="loaded: toy-embed")
-        return Embeddings(np.stack([vector(t) for t in request.texts]), "toy-embed", sum(map(len, map(words, request.texts))))
+        return Embeddings(
+            np.stack([vector(t) for t in request.texts]), "toy-embed", sum(map(len, map(words, request.texts)))
+        )
 
     def rerank(self, request: Rerank) -> Scores:
         scores = np.array([vector(request.query) @ vector(d) for d in request.documents], np.float32)
@@ -182,7 +184,9 @@ class LLMSide:
 
     def extract(self, request: Extract) -> Extraction:
         asked = set(words(request.question))
-        found = [Sentence(i, 0, len(p), p, len(asked & set(words(p))) / len(asked)) for i, p in enumerate(request.passages)]
+        found = [
+            Sentence(i, 0, len(p), p, len(asked & set(words(p))) / len(asked)) for i, p in enumerate(request.passages)
+        ]
         return Extraction(sorted(found, key=lambda s: -s.score)[: request.max_sentences])
 
     def generate(self, request: Generate) -> Iterator[Token]:
@@ -215,7 +219,9 @@ class IndexSide:
     def _counted(self, name: str) -> Collection:
         held = [document for document, _ in self.held[name].values()]
         num_failed = sum(d.status == "failed" for d in held)
-        return Collection(name, self.names[name].title, "toy-embed", DIM, "cosine", len(held), len(held) - num_failed, num_failed, 1e9)
+        return Collection(
+            name, self.names[name].title, "toy-embed", DIM, "cosine", len(held), len(held) - num_failed, num_failed, 1e9
+        )
 
     def create_collection(self, request: CreateCollection) -> Collection:
         self.names[request.name] = Collection(request.name, request.title)
@@ -238,7 +244,9 @@ class IndexSide:
 
     def add_uploads(self, request: AddUploads) -> JobRecord:
         self.requests.append(request)
-        return self._add(request.collection, [(u.name, self.parts[u.upload_id].decode("utf-8", "replace")) for u in request.uploads])
+        return self._add(
+            request.collection, [(u.name, self.parts[u.upload_id].decode("utf-8", "replace")) for u in request.uploads]
+        )
 
     def add_texts(self, request: AddTexts) -> JobRecord:
         self.requests.append(request)
@@ -264,7 +272,9 @@ class IndexSide:
     def _document(self, collection: str, name: str, text: str) -> Document:
         key = hashlib.sha256(f"{collection}\0{text}".encode()).hexdigest()[:12]
         if "\0" in text:
-            return Document(key, collection, name, "application/octet-stream", len(text), "failed", 0, "not a text", "convert it")
+            return Document(
+                key, collection, name, "application/octet-stream", len(text), "failed", 0, "not a text", "convert it"
+            )
         return Document(key, collection, name, "text/plain", len(text), "ready", 1)
 
     def job(self, request: JobId) -> JobRecord:
@@ -276,7 +286,11 @@ class IndexSide:
         return Jobs(list(self.job_records.values()))
 
     def documents(self, request: ListDocuments) -> Documents:
-        held = [d for d, _ in self._need(request.collection).values() if request.status in ("", d.status) and request.keyword in d.name]
+        held = [
+            d
+            for d, _ in self._need(request.collection).values()
+            if request.status in ("", d.status) and request.keyword in d.name
+        ]
         return Documents(held[request.offset :][: request.limit], len(held))
 
     def delete_document(self, request: DocumentId) -> Nothing:
@@ -295,7 +309,10 @@ class IndexSide:
     def search(self, request: Search) -> Hits:
         self.requests.append(request)
         asked = set(words(request.query))
-        found = [(len(asked & set(words(text))) / max(1, len(asked)), d, text) for d, text in self._need(request.collection).values()]
+        found = [
+            (len(asked & set(words(text))) / max(1, len(asked)), d, text)
+            for d, text in self._need(request.collection).values()
+        ]
         best = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])[: request.top_k]
         hits = [Hit(f"c-{d.id}", d.id, d.name, text, score, "fused", scores={"dense": score}, ranks={"dense": i})
                 for i, (score, d, text) in enumerate(best, 1)]  # fmt: skip

@@ -73,7 +73,9 @@ def test_a_folder_that_is_not_beir_is_refused_before_anything_is_added(ragq: Run
 
 
 def test_batches_fit_into_messages_and_lose_nothing() -> None:
-    texts = [Text(str(i), "x" * (BATCH_BYTES // 3)) for i in range(8)] + [Text(f"s{i}", "y") for i in range(BATCH_TEXTS)]
+    texts = [Text(str(i), "x" * (BATCH_BYTES // 3)) for i in range(8)] + [
+        Text(f"s{i}", "y") for i in range(BATCH_TEXTS)
+    ]
     parts = list(batches(texts))
     assert [text for part in parts for text in part] == texts
     assert all(sum(len(t.text) for t in part) <= BATCH_BYTES and len(part) <= BATCH_TEXTS for part in parts)

@@ -144,7 +144,7 @@ def test_rerank_without_query_or_documents_is_a_usage_error(ragq: Run, arguments
         ("query: a: b", ("query", "a: b")),
         ("Doc12:x", ("doc", "x")),
         ("document 3: x", ("doc", "x")),
-        ("docker: a tool", ("doc", "a tool")),
+        ("docker: a tool", ("", "docker: a tool")),
         ("see docs: x", ("", "see docs: x")),
     ],
 )

@@ -107,14 +107,18 @@ def test_wide_characters_count_as_two() -> None:
     assert show.aligned([["名", "x"], ["ab", "y"], ["abcd", "z"]]) == ["名    x", "ab    y", "abcd  z"]
 
 
-def test_markup_in_a_name_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_a_name_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("NO_COLOR", raising=False)
     show.table(("NAME",), [("[red]x[/red]",)])
     assert "[red]x[/red]" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("num_bytes", "words"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 KB"), (2_500_000_000, "2.5 GB")])
+@pytest.mark.parametrize(
+    ("num_bytes", "words"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 KB"), (2_500_000_000, "2.5 GB")]
+)
 def test_sizes_for_people(num_bytes: int, words: str) -> None:
     assert show.size(num_bytes) == words
 
