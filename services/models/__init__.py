@@ -1,0 +1,8 @@
+"""The model shelf: weights on this machine, pulled, checked and described."""
+
+from .card import Card
+from .fetch import OnProgress, Progress
+from .manifest import PROFILES, PULLABLE, Pullable
+from .shelf import Shelf, Shelved
+
+__all__ = ["PROFILES", "PULLABLE", "Card", "OnProgress", "Progress", "Pullable", "Shelf", "Shelved"]
