@@ -88,7 +88,9 @@ class Batcher(Generic[T]):
         on_drop: told of every text that left the queue because nobody wants it.
     """
 
-    def __init__(self, max_waste_tokens: int, budget_tokens: int = BUDGET_TOKENS, on_drop: Callable[[T], None] = lambda _: None) -> None:
+    def __init__(
+        self, max_waste_tokens: int, budget_tokens: int = BUDGET_TOKENS, on_drop: Callable[[T], None] = lambda _: None
+    ) -> None:
         self._max_waste = max_waste_tokens
         self._budget = budget_tokens
         self._on_drop = on_drop

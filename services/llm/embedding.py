@@ -12,6 +12,7 @@ import numpy as np
 
 from clients.errors import BackendError, ModelNotLoaded, RagqError
 from clients.llm import Role
+from services.models import Card
 from services.service import Call
 
 from .backends.base import Embedder, Prepared
@@ -62,9 +63,16 @@ class Embedding:
         self._owners = itertools.count()
         self._is_closed = False
         self.num_forwards = 0
-        self._threads = [threading.Thread(target=self._stream, name=f"embed-{n}", daemon=True) for n in range(embedder.num_streams)]
+        self._threads = [
+            threading.Thread(target=self._stream, name=f"embed-{n}", daemon=True) for n in range(embedder.num_streams)
+        ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def card(self) -> Card:
+        """The model's description."""
+        return self.embedder.card
 
     def embed(self, texts: Sequence[str], role: Role, call: Call) -> tuple[np.ndarray, int]:
         """Vectors and the number of tokens.

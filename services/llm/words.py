@@ -13,14 +13,18 @@ CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 RUN = re.compile(f"[{CJK}]+|[^\\W_{CJK}]+(?:['’.-][^\\W_{CJK}]+)*")
 IS_CJK = re.compile(f"[{CJK}]")
 ENDINGS = ("ingly", "edly", "ing", "ies", "ed", "es", "ly", "s")
-COMMON = frozenset(
-    """a about after all also am an and any are as at be because been before being both but by can could did do does
-    doing done for from get had has have having he her here him his how i if in into is it its just let many may me might
-    more most much must my no nor not of off on one or other our out over own per please same shall she should so some
-    such tell than that the their them then there these they this those through to too under until up use used very was
-    we were what when where which while who whom whose why will with would you your""".split()
+COMMON_ENGLISH = """
+    a about after all also am an and any are as at be because been before being both but by can could
+    did do does doing done for from get had has have having he her here him his how i if in into is it
+    its just let many may me might more most much must my no nor not of off on one or other our out over
+    own per please same shall she should so some such tell than that the their them then there these
+    they this those through to too under until up use used very was we were what when where which while
+    who whom whose why will with would you your
+"""
+COMMON = frozenset(COMMON_ENGLISH.split())
+COMMON_CJK = frozenset(
+    "的了是在和与或及也都就而但吗呢吧啊呀么被把从到对为以于之其该此这那哪个有没不会能可要请问谁几多少怎什如何我你他她它们"
 )
-COMMON_CJK = frozenset("的了是在和与或及也都就而但吗呢吧啊呀么被把从到对为以于之其该此这那哪个有没不会能可要请问谁几多少怎什如何我你他她它们")
 
 
 def informative(text: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from .card import Card
 from .fetch import OnProgress, Progress
-from .manifest import PROFILES, PULLABLE, Pullable
+from .known import PROFILES, PULLABLE
+from .manifest import Pullable
 from .shelf import Shelf, Shelved
 
 __all__ = ["PROFILES", "PULLABLE", "Card", "OnProgress", "Progress", "Pullable", "Shelf", "Shelved"]

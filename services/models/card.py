@@ -29,6 +29,7 @@ class Card:
         max_tokens: longest input.
         pooling: how an encoder's token vectors become one.
         query_prefix, document_prefix: what the model was trained to see in front of a text.
+        similarity_floor: cosine that the model gives to unrelated texts.
         source: where the files came from.
         revision: the first 16 digits of the weights' sha256; vectors of two revisions do not mix.
     """
@@ -43,6 +44,7 @@ class Card:
     pooling: Pooling = "mean"
     query_prefix: str = ""
     document_prefix: str = ""
+    similarity_floor: float = 0.0
     weights: str = "model.safetensors"
     source: str = ""
     revision: str = ""
@@ -80,9 +82,11 @@ def describe(path: Path) -> Card:
     config = _json(path / "config.json")
     if config.get("model_type") not in ("bert", "xlm-roberta"):
         raise BadRequest(f"{path} holds a '{config.get('model_type')}' model; BERT and XLM-R encoders can be loaded")
+    query_prefix, document_prefix = _prefixes(path)
     return Card(
-        path.name.lower(), "encoder", ("embed", "rerank"), licence="", dimension=_int(config, "hidden_size"),
-        max_tokens=_max_tokens(path, config), pooling=_pooling(path), **_prefixes(path),
+        path.name.lower(), "encoder", ("embed", "rerank"), dimension=_int(config, "hidden_size"),
+        max_tokens=_max_tokens(path, config), pooling=_pooling(path),
+        query_prefix=query_prefix, document_prefix=document_prefix,
     )  # fmt: skip
 
 
@@ -106,14 +110,12 @@ def _pooling(path: Path) -> Pooling:
     return "cls" if settings.is_file() and _json(settings).get("pooling_mode_cls_token") is True else "mean"
 
 
-def _prefixes(path: Path) -> dict[str, str]:
+def _prefixes(path: Path) -> tuple[str, str]:
     settings = path / "config_sentence_transformers.json"
     prompts = _json(settings).get("prompts") if settings.is_file() else None
     if not isinstance(prompts, Mapping):
-        return {}
-    query = prompts.get("query", "")
-    document = prompts.get("document", prompts.get("passage", ""))
-    return {"query_prefix": str(query), "document_prefix": str(document)}
+        return "", ""
+    return str(prompts.get("query", "")), str(prompts.get("document", prompts.get("passage", "")))
 
 
 def _int(config: Mapping[str, object], key: str) -> int:

@@ -33,7 +33,14 @@ class Checkpoint:
         except (struct.error, ValueError, AttributeError) as error:
             raise BadRequest(f"{path} is not a whole safetensors file: {error}") from error
         self._start = 8 + length
-        self._prefix = next((p for p in ("", "bert.", "roberta.", "model.") if f"{p}embeddings.word_embeddings.weight" in self._entries), "")
+        self._prefix = next(
+            (
+                p
+                for p in ("", "bert.", "roberta.", "model.")
+                if f"{p}embeddings.word_embeddings.weight" in self._entries
+            ),
+            "",
+        )
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._entries
@@ -50,7 +57,9 @@ class Checkpoint:
         first, last = entry["data_offsets"]
         if entry["dtype"] not in DTYPES or not 0 <= first <= last <= len(self._raw) - self._start:
             raise BadRequest(f"{self.path}: the tensor '{name}' is cut off, or of the unknown dtype {entry['dtype']}")
-        values = self._raw[self._start + first : self._start + last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        values = (
+            self._raw[self._start + first : self._start + last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        )
         if entry["dtype"] == "BF16":
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values

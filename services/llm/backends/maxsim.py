@@ -40,7 +40,9 @@ class MaxSim:
         query_tokens = dict(zip(queries, self._source.tokens(queries, "query", call), strict=True))
         document_tokens = dict(zip(documents, self._source.tokens(documents, "document", call), strict=True))
         call.check()
-        scores = np.array([_max_sim(query_tokens[query], document_tokens[document]) for query, document in pairs], np.float32)
+        scores = np.array(
+            [_max_sim(query_tokens[query], document_tokens[document]) for query, document in pairs], np.float32
+        )
         return Scores(scores, scores, "similarity", self.card.name)
 
 

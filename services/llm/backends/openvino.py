@@ -63,7 +63,10 @@ class OpenVINOEmbedder:
         prefix = self._prefix(role)
         first = self._num_prefix[role]
         encodings = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
-        return [Prepared(np.array(e.ids, np.int32), min(first, len(e.ids) - 1), len(e.ids) - 1, wants_tokens) for e in encodings]
+        return [
+            Prepared(np.array(e.ids, np.int32), min(first, len(e.ids) - 1), len(e.ids) - 1, wants_tokens)
+            for e in encodings
+        ]
 
     def run(self, batch: Sequence[Prepared]) -> list[np.ndarray]:
         """One padded forward pass; waits while all streams are in use."""
@@ -101,14 +104,16 @@ def _tokenizer(model: Shelved, limit: int) -> Any:
 
     try:
         tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    except Exception as error:  # noqa: BLE001 - the library raises plain Exception for an unreadable file
+    except Exception as error:  # the library raises plain Exception for an unreadable file
         raise BadRequest(f"{model.path / 'tokenizer.json'} is not a tokenizer: {error}") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(limit)
     return tokenizer
 
 
-def _compile(checkpoint: Checkpoint, config: dict[str, Any], model: Shelved, dtype: Dtype, threads: int) -> tuple[str, Any]:
+def _compile(
+    checkpoint: Checkpoint, config: dict[str, Any], model: Shelved, dtype: Dtype, threads: int
+) -> tuple[str, Any]:
     """The dtype that ``auto`` stands for here, and the compiled model."""
     import openvino
 

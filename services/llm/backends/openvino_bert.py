@@ -20,7 +20,9 @@ ACTIVATIONS = {"gelu": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 Weights = Literal["float", "int8"]
 
 
-def encoder(checkpoint: Checkpoint, config: Mapping[str, Any], pooling: Literal["mean", "cls"], weights: Weights) -> Any:
+def encoder(
+    checkpoint: Checkpoint, config: Mapping[str, Any], pooling: Literal["mean", "cls"], weights: Weights
+) -> Any:
     """The encoder as an ``openvino.Model``.
 
     Inputs: ``x`` float32 [n, tokens, hidden], the sums of word, position and type vectors;
@@ -47,7 +49,9 @@ class _Emitter:
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
         self._activation = str(config.get("hidden_act", "gelu"))
         if self._activation not in (*ACTIVATIONS, "relu"):
-            raise BadRequest(f"the activation '{self._activation}' is not known", help=f"known: {', '.join(ACTIVATIONS)}, relu")
+            raise BadRequest(
+                f"the activation '{self._activation}' is not known", help=f"known: {', '.join(ACTIVATIONS)}, relu"
+            )
 
     def model(self, pooling: Literal["mean", "cls"]) -> Any:
         op = self._op
@@ -59,25 +63,34 @@ class _Emitter:
         for number in range(self._layers):
             hidden = self._layer(hidden, bias, f"encoder.layer.{number}.")
         pooled = self._mean(hidden, mask) if pooling == "mean" else self._first(hidden)
-        results = [op.result(self._unit(node, axis), name=name) for node, axis, name in ((hidden, 2, "tokens"), (pooled, 1, "pooled"))]
+        results = [
+            op.result(self._unit(node, axis), name=name)
+            for node, axis, name in ((hidden, 2, "tokens"), (pooled, 1, "pooled"))
+        ]
         return self._ov.Model(results, [x, mask], "encoder")
 
     def _layer(self, hidden: Any, bias: Any, name: str) -> Any:
         attended = self._linear(self._attention(hidden, bias, name), name + "attention.output.dense")
         hidden = self._layer_norm(self._op.add(hidden, attended), name + "attention.output.LayerNorm")
         inner = self._activate(self._linear(hidden, name + "intermediate.dense"))
-        return self._layer_norm(self._op.add(hidden, self._linear(inner, name + "output.dense")), name + "output.LayerNorm")
+        return self._layer_norm(
+            self._op.add(hidden, self._linear(inner, name + "output.dense")), name + "output.LayerNorm"
+        )
 
     def _attention(self, hidden: Any, bias: Any, name: str) -> Any:
         op = self._op
         split = op.constant(np.array([0, 0, self._heads, self._hidden // self._heads], np.int64))
         swap = op.constant(np.array([0, 2, 1, 3], np.int64))
         query, key, value = (
-            op.transpose(op.reshape(self._linear(hidden, f"{name}attention.self.{part}"), split, special_zero=True), swap)
+            op.transpose(
+                op.reshape(self._linear(hidden, f"{name}attention.self.{part}"), split, special_zero=True), swap
+            )
             for part in ("query", "key", "value")
         )
         mixed = op.scaled_dot_product_attention(query, key, value, bias, causal=False)
-        return op.reshape(op.transpose(mixed, swap), op.constant(np.array([0, 0, self._hidden], np.int64)), special_zero=True)
+        return op.reshape(
+            op.transpose(mixed, swap), op.constant(np.array([0, 0, self._hidden], np.int64)), special_zero=True
+        )
 
     def _activate(self, node: Any) -> Any:
         return self._op.relu(node) if self._activation == "relu" else self._op.gelu(node, ACTIVATIONS[self._activation])

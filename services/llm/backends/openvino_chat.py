@@ -106,12 +106,12 @@ class OpenVINOChat:
         stopper, spelling = Stopper(request.stop), _Spelling(self._tokenizer)
         first_token_s = 0.0
         finish = "stop"
-        for ids, finish in self._answer(prompt, self._settings(request, max_new), call):
+        for ids, reason in self._answer(prompt, self._settings(request, max_new), call):
             first_token_s = first_token_s or time.monotonic() - start
             if text := stopper.feed(spelling.add(ids)):
                 yield Token(text)
+            finish = "stop" if stopper.is_stopped else reason
             if stopper.is_stopped:
-                finish = "stop"
                 break
         if text := stopper.feed(spelling.rest()) + stopper.flush():
             yield Token(text)
@@ -183,7 +183,9 @@ class OpenVINOChat:
             except RuntimeError as error:
                 log.exception("the generation model failed")
                 with self._changed:
-                    self._failure = BackendError(f"the generation model failed: {error}", help="restart the llm service")
+                    self._failure = BackendError(
+                        f"the generation model failed: {error}", help="restart the llm service"
+                    )
                     self._changed.notify_all()
                 return
             with self._changed:

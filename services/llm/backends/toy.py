@@ -16,16 +16,24 @@ from dataclasses import replace
 import numpy as np
 
 from clients.llm import Generate, Generation, Role, Scores, Token, Usage
+from services.llm.stopping import Stopper
+from services.llm.words import informative
 from services.models import Card
 from services.service import Call
 
-from ..stopping import Stopper
-from services.llm.words import informative
 from .base import Prepared
 
 DIMENSION = 256
 MAX_TOKENS = 512
-CARD = Card("toy", "encoder", ("embed", "rerank", "generate"), languages=("multilingual",), dimension=DIMENSION, max_tokens=MAX_TOKENS)
+CARD = Card(
+    "toy",
+    "encoder",
+    ("embed", "rerank", "generate"),
+    languages=("multilingual",),
+    dimension=DIMENSION,
+    max_tokens=MAX_TOKENS,
+)
+
 
 class ToyEmbedder:
     """Hashed words as vectors."""
@@ -47,12 +55,16 @@ class ToyEmbedder:
 
     def run(self, batch: Sequence[Prepared]) -> list[np.ndarray]:
         """One unit vector per word, or the direction of their sum."""
-        return [_one_hot(text.ids) if text.wants_tokens else _direction(_one_hot(text.ids).sum(axis=0)) for text in batch]
+        return [
+            _one_hot(text.ids) if text.wants_tokens else _direction(_one_hot(text.ids).sum(axis=0)) for text in batch
+        ]
+
 
 def _one_hot(ids: np.ndarray) -> np.ndarray:
     vectors = np.zeros((len(ids), DIMENSION), np.float32)
     vectors[np.arange(len(ids)), ids % DIMENSION] = np.where(ids // DIMENSION % 2, 1.0, -1.0)
     return vectors
+
 
 def _direction(total: np.ndarray) -> np.ndarray:
     norm = float(np.linalg.norm(total))
@@ -60,6 +72,7 @@ def _direction(total: np.ndarray) -> np.ndarray:
         total = np.eye(1, DIMENSION, dtype=np.float32)[0]
         norm = 1.0
     return (total / norm).astype(np.float32)
+
 
 class ToyReranker:
     """The share of the query's words that a document has."""
@@ -72,9 +85,11 @@ class ToyReranker:
         scores = np.array([_overlap(query, document) for query, document in pairs], np.float32)
         return Scores(scores, scores, "similarity", self.card.name)
 
+
 def _overlap(query: str, document: str) -> float:
     wanted = set(informative(query))
     return len(wanted & set(informative(document))) / len(wanted) if wanted else 0.0
+
 
 class ToyGenerator:
     """Repeats the last thing that was said, word by word.
