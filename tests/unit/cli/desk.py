@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from clients.client import calls_of_task
 from clients.config import Config
 from clients.errors import Cancelled, NotFound, RagqError, Unreachable
 from clients.index import (
@@ -118,6 +119,8 @@ class DirectStream:
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events, self._value, self.closed = events, None, threading.Event()
+        if (cancellers := calls_of_task.get()) is not None:
+            cancellers.append(self.close)
 
     def __iter__(self) -> DirectStream:
         return self

@@ -25,5 +25,5 @@ def test_a_mesh_is_made_from_the_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="missing.yml"):
+    with pytest.raises(ConfigError, match=r"missing\.yml"):
         Session(str(tmp_path / "missing.yml")).config()
