@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clients.errors import NotFound
 from clients.reading import nearest
 
@@ -131,15 +133,16 @@ PROFILES: dict[str, tuple[str, ...]] = {
 }
 
 
-def find(name: str) -> tuple[Pullable, ...]:
+def find(name: str, pullables: Sequence[Pullable] = PULLABLE) -> tuple[Pullable, ...]:
     """The models of a profile, or the one of that name.
 
     Raises:
         NotFound: names the nearest one that is known.
     """
-    by_name = {model.name: model for model in PULLABLE}
-    if name in PROFILES:
-        return tuple(by_name[member] for member in PROFILES[name])
+    by_name = {model.name: model for model in pullables}
+    members = PROFILES.get(name, ())
+    if members and all(member in by_name for member in members):
+        return tuple(by_name[member] for member in members)
     if name not in by_name:
         raise NotFound(f"no model or profile '{name}' to pull", help=nearest(name, [*PROFILES, *by_name]))
     return (by_name[name],)

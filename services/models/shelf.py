@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,14 +39,20 @@ class Shelved:
 
 
 class Shelf:
-    """The models directory of a home."""
+    """The models directory of a home.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: the data directory.
+        pullables: what ``pull`` knows by name.
+    """
+
+    def __init__(self, home: Path, pullables: Sequence[Pullable] = PULLABLE) -> None:
         self.directory = home / "models"
+        self._pullables = pullables
 
     def has(self, name: str) -> bool:
         """Whether the model, or every model of the profile, is here."""
-        return all(self._place(member).is_dir() for member in _members(name))
+        return all(self._place(member).is_dir() for member in self._members(name))
 
     def path(self, name: str) -> Path:
         """The directory of a model.
@@ -90,7 +96,7 @@ class Shelf:
             NotFound: nothing of that name can be pulled.
             ModelNotLoaded: no source gave it; says why each did not.
         """
-        return tuple(self._pull_one(model, on_progress) for model in find(name))
+        return tuple(self._pull_one(model, on_progress) for model in find(name, self._pullables))
 
     def add(self, path: Path, name: str = "", *, link: bool = False) -> Card:
         """Put a model of the user's own on the shelf.
@@ -121,6 +127,12 @@ class Shelf:
             card.write(whole)
             whole.replace(self._place(card.name))
         return card
+
+    def _members(self, name: str) -> tuple[str, ...]:
+        try:
+            return tuple(model.name for model in find(name, self._pullables))
+        except NotFound:
+            return (name,)
 
     def _pull_one(self, model: Pullable, on_progress: OnProgress) -> Card:
         place = self._place(model.name)
@@ -190,13 +202,6 @@ class Shelf:
     def _place(self, name: str) -> Path:
         _check_name(name)
         return self.directory / name
-
-
-def _members(name: str) -> list[str]:
-    try:
-        return [model.name for model in find(name)]
-    except NotFound:
-        return [name]
 
 
 def _cure(name: str) -> str:

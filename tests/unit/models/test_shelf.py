@@ -1,0 +1,127 @@
+"""What lies on the shelf, what can be put there, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound
+from services.models import Shelf
+from services.models.shelf import STALE_S
+
+
+def encoder_directory(path: Path, **config: object) -> Path:
+    path.mkdir()
+    settings = {"model_type": "bert", "hidden_size": 8, "max_position_embeddings": 64} | config
+    (path / "config.json").write_text(json.dumps(settings))
+    (path / "tokenizer.json").write_text("{}")
+    save_file({"a": np.ones(4, np.float32)}, path / "model.safetensors")
+    return path
+
+
+def test_an_empty_home_has_no_models(tmp_path):
+    assert Shelf(tmp_path).list() == []
+
+
+@pytest.mark.parametrize(("name", "cure"), [("multilingual-e5-small", "ragq models pull multilingual-e5-small"), ("mine", "ragq models pull embedded")])
+def test_a_missing_model_says_how_to_get_it(tmp_path, name, cure):
+    with pytest.raises(ModelNotLoaded) as failure:
+        Shelf(tmp_path).path(name)
+    assert cure in failure.value.help
+
+
+def test_a_profile_is_there_when_all_of_it_is(tmp_path):
+    shelf = Shelf(tmp_path)
+    (shelf.directory / "multilingual-e5-small").mkdir(parents=True)
+    assert not shelf.has("embedded")
+    (shelf.directory / "smollm2-135m-instruct").mkdir()
+    assert shelf.has("embedded")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_directory_of_ones_own_is_added_described_and_found(tmp_path, link):
+    directory = encoder_directory(tmp_path / "My-Model")
+    (directory / "1_Pooling").mkdir()
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
+    (directory / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32}))
+    prompts = {"prompts": {"query": "find: ", "passage": "text: "}}
+    (directory / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    shelf = Shelf(tmp_path / "home")
+    shelf.add(directory, link=link)
+    (entry,) = shelf.list()
+    assert (entry.card.name, entry.card.pooling, entry.card.max_tokens, entry.card.dimension) == ("my-model", "cls", 32, 8)
+    assert (entry.card.query_prefix, entry.card.document_prefix) == ("find: ", "text: ")
+    assert (entry.path / "model.safetensors").is_symlink() == link
+    assert entry.num_bytes > 16
+
+
+def test_an_xlmr_model_loses_the_two_positions_that_it_never_uses(tmp_path):
+    directory = encoder_directory(tmp_path / "m", model_type="xlm-roberta", max_position_embeddings=514)
+    assert Shelf(tmp_path / "home").add(directory).max_tokens == 512
+
+
+def test_a_gguf_file_is_added_under_a_name_of_choice(tmp_path):
+    (tmp_path / "Chat.Q4.gguf").write_bytes(b"GGUF" + bytes(100))
+    shelf = Shelf(tmp_path / "home")
+    card = shelf.add(tmp_path / "Chat.Q4.gguf", "chat")
+    assert (card.name, card.kind, card.roles) == ("chat", "gguf", ("generate",))
+    assert (shelf.path("chat") / card.weights).read_bytes().startswith(b"GGUF")
+
+
+def test_a_model_may_be_named_by_its_path_without_being_added(tmp_path):
+    directory = encoder_directory(tmp_path / "elsewhere")
+    assert Shelf(tmp_path / "home").locate(str(directory)).path == directory
+
+
+def test_what_is_no_model_is_refused_and_leaves_nothing(tmp_path):
+    shelf = Shelf(tmp_path / "home")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadRequest, match="not a GGUF file"):
+        shelf.add(tmp_path / "notes.txt")
+    with pytest.raises(BadRequest, match=r"tokenizer\.json missing"):
+        shelf.add(tmp_path / "empty")
+    with pytest.raises(BadRequest, match="'llama'"):
+        shelf.add(encoder_directory(tmp_path / "llama", model_type="llama"))
+    with pytest.raises(NotFound):
+        shelf.add(tmp_path / "nowhere")
+    assert shelf.list() == []
+
+
+def test_a_taken_name_is_refused(tmp_path):
+    shelf = Shelf(tmp_path / "home")
+    shelf.add(encoder_directory(tmp_path / "m"))
+    with pytest.raises(AlreadyExists):
+        shelf.add(tmp_path / "m")
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", "UPPER", ".hidden", "a" * 101])
+def test_a_name_cannot_leave_the_shelf(tmp_path, name):
+    with pytest.raises(BadRequest, match="cannot name a model"):
+        Shelf(tmp_path).path(name)
+
+
+def test_what_a_killed_pull_left_is_no_model_and_goes_after_a_day(tmp_path):
+    shelf = Shelf(tmp_path / "home")
+    old, fresh = shelf.directory / ".pull-old", shelf.directory / ".pull-fresh"
+    old.mkdir(parents=True)
+    fresh.mkdir()
+    past = old.stat().st_mtime - STALE_S - 60
+    os.utime(old, (past, past))
+    assert shelf.list() == []
+    shelf.add(encoder_directory(tmp_path / "m"))
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_a_card_that_is_broken_is_named(tmp_path):
+    shelf = Shelf(tmp_path)
+    (shelf.directory / "m").mkdir(parents=True)
+    (shelf.directory / "m" / "model.json").write_text("{")
+    with pytest.raises(BadRequest, match=r"model\.json"):
+        shelf.locate("m")
