@@ -1,0 +1,165 @@
+"""Which collections exist, and everything else that is on record about them."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import unicodedata
+from dataclasses import dataclass
+
+from clients.errors import AlreadyExists, BadRequest, NotFound
+from clients.index import Collection
+from clients.wire import Clock
+
+from .chats import Chats
+from .documents import Documents
+from .jobs import Jobs
+from .schema import Database
+
+NAME = re.compile(r"[\w-]{1,64}")
+COUNTED = """
+SELECT c.*, count(d.id) AS num_documents,
+    coalesce(sum(CASE WHEN d.status = 'ready' THEN d.num_chunks END), 0) AS num_chunks,
+    coalesce(sum(d.status = 'failed'), 0) AS num_failed
+FROM collections c LEFT JOIN documents d ON d.collection_id = c.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A collection as the stores know it.
+
+    Attributes:
+        id: number that is never given twice, so that a collection made anew meets no old vectors.
+        model: embedding model of its vectors; empty until the first document is embedded.
+    """
+
+    id: int
+    name: str
+    model: str
+    dimension: int
+
+    @property
+    def key(self) -> str:
+        """Its name inside the stores: ASCII, whatever script people use."""
+        return shelf_key(self.id)
+
+
+def shelf_key(collection_id: int) -> str:
+    """The name of a collection inside the stores."""
+    return f"collection-{collection_id:06d}"
+
+
+def checked_name(name: str) -> str:
+    """The name in composed form; BadRequest when it is not one."""
+    composed = unicodedata.normalize("NFC", name.strip())
+    if not NAME.fullmatch(composed):
+        raise BadRequest(
+            f"{name!r} cannot name a collection",
+            help="use 1 to 64 letters, digits, '-' and '_' of any script; the title may be any text",
+        )
+    return composed
+
+
+class Catalog:
+    """The records: collections here, and below them documents, jobs and chats."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self._clock = clock
+        self.documents = Documents(database, clock)
+        self.jobs = Jobs(database, self.documents, clock)
+        self.chats = Chats(database, clock)
+
+    def collections(self) -> list[Collection]:
+        """All of them, oldest first, with their counts."""
+        rows = self.database.read().execute(f"{COUNTED} GROUP BY c.id ORDER BY c.id")
+        return [_collection(row) for row in rows]
+
+    def collection(self, name: str) -> Collection:
+        """One with its counts; NotFound."""
+        rows = self.database.read().execute(f"{COUNTED} WHERE c.name = ? GROUP BY c.id", (checked_name(name),))
+        row = rows.fetchone()
+        if row is None:
+            raise _no_collection(name)
+        return _collection(row)
+
+    def shelf(self, name: str) -> Shelf:
+        """One as the stores know it; NotFound."""
+        row = self.database.read().execute("SELECT * FROM collections WHERE name = ?", (checked_name(name),)).fetchone()
+        if row is None:
+            raise _no_collection(name)
+        return _shelf(row)
+
+    def shelves(self) -> list[Shelf]:
+        """All of them as the stores know them."""
+        return [_shelf(row) for row in self.database.read().execute("SELECT * FROM collections ORDER BY id")]
+
+    def shelf_of(self, collection_id: int) -> Shelf | None:
+        """One by its number; None when it is gone."""
+        row = self.database.read().execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
+        return _shelf(row) if row else None
+
+    def create(self, name: str, title: str, *, exist_ok: bool) -> Collection:
+        """Make a collection; AlreadyExists unless ``exist_ok``."""
+        name = checked_name(name)
+        with self.database.write() as tx:
+            made = tx.execute(
+                "INSERT INTO collections (name, title, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                (name, title.strip() or name, self._clock()),
+            )
+            if not made.rowcount and not exist_ok:
+                raise AlreadyExists(
+                    f"there is a collection '{name}' already", help="choose another name, or delete it first"
+                )
+        return self.collection(name)
+
+    def set_model(self, shelf: Shelf, model: str, dimension: int) -> Shelf:
+        """Say which model makes the vectors of a collection that has none yet; the collection as it then is."""
+        if (shelf.model, shelf.dimension) == (model, dimension):
+            return shelf
+        with self.database.write() as tx:
+            changed = tx.execute(
+                """UPDATE collections SET model = ?, dimension = ? WHERE id = ? AND NOT EXISTS (
+                SELECT 1 FROM documents WHERE collection_id = collections.id AND num_embedded > 0)""",
+                (model, dimension, shelf.id),
+            )
+            if changed.rowcount and shelf.model:
+                # The store made room for vectors of the old dimension and must start over.
+                tx.execute("INSERT OR IGNORE INTO stale_collections VALUES (?)", (shelf.id,))
+        return self.shelf_of(shelf.id) or shelf
+
+    def delete(self, name: str) -> Shelf:
+        """Delete a collection's records; what the stores hold of it is on record as stale until they forgot it."""
+        shelf = self.shelf(name)
+        with self.database.write() as tx:
+            self.jobs.cancel_collection(tx, shelf.id)
+            tx.execute("INSERT OR IGNORE INTO stale_collections VALUES (?)", (shelf.id,))
+            tx.execute("DELETE FROM stale_chunks WHERE collection_id = ?", (shelf.id,))
+            tx.execute("DELETE FROM collections WHERE id = ?", (shelf.id,))
+        return shelf
+
+    def stale_collections(self) -> list[int]:
+        """Collections that are gone from the records, not yet from the stores."""
+        return [row[0] for row in self.database.read().execute("SELECT collection_id FROM stale_collections")]
+
+    def forget_collection(self, collection_id: int) -> None:
+        """The stores let go of it."""
+        with self.database.write() as tx:
+            tx.execute("DELETE FROM stale_collections WHERE collection_id = ?", (collection_id,))
+
+
+def _no_collection(name: str) -> NotFound:
+    return NotFound(f"there is no collection '{name}'", help="ragq collections lists them")
+
+
+def _shelf(row: sqlite3.Row) -> Shelf:
+    return Shelf(row["id"], row["name"], row["model"], row["dimension"])
+
+
+def _collection(row: sqlite3.Row) -> Collection:
+    return Collection(
+        name=row["name"], title=row["title"], model=row["model"], dimension=row["dimension"],
+        num_documents=row["num_documents"], num_chunks=row["num_chunks"], num_failed=row["num_failed"],
+        created_at=row["created_at"],
+    )  # fmt: skip

@@ -1,0 +1,186 @@
+"""How is a document's text cut into chunks: at sentences, below their headings, nothing lost."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clients.errors import BadRequest
+from clients.index import Chunking
+
+from .chunks import Piece
+from .loaders import Heading, Loaded
+from .sentences import cut_to_width, line_spans, sentences, width
+
+MIN_SIZE, MAX_SIZE = 16, 20_000
+SEPARATOR = " > "
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A span that is not cut any further.
+
+    Attributes:
+        width: of the text without the white space at its end.
+        full_width: with it.
+        can_start: whether a chunk may begin here as a repeat of the one before.
+        is_heading: a line that belongs to what follows.
+    """
+
+    start: int
+    end: int
+    width: int
+    full_width: int
+    can_start: bool = True
+    is_heading: bool = False
+
+
+def check(chunking: Chunking) -> None:
+    """BadRequest when size and overlap do not fit."""
+    if not MIN_SIZE <= chunking.size <= MAX_SIZE:
+        raise BadRequest(f"chunk size {chunking.size}: {MIN_SIZE} to {MAX_SIZE} characters")
+    if not 0 <= chunking.overlap < chunking.size:
+        raise BadRequest(
+            f"an overlap of {chunking.overlap} with chunks of {chunking.size}: it is at least 0 and less than the size",
+            help="an eighth of the size is a good overlap",
+        )
+
+
+def chunk(document: Loaded, chunking: Chunking) -> Iterator[Piece]:
+    """Cut a document.
+
+    Every character but white space is in a chunk, ``text[start:end]`` is the chunk's text, and no
+    chunk is wider than ``chunking.size``. With ``by_line`` each line that is not empty is a chunk.
+
+    Raises:
+        BadRequest: size and overlap do not fit.
+    """
+    check(chunking)
+    marks = _Marks(document)
+    if chunking.by_line:
+        spans = _by_line(document, chunking.size)
+    else:
+        spans = _packed(_units(document, chunking.size), chunking)
+    for start, end in spans:
+        if piece := marks.piece(start, end):
+            yield piece
+
+
+def _by_line(document: Loaded, size: int) -> Iterator[tuple[int, int]]:
+    for start, end in line_spans(document.text, 0, len(document.text)):
+        yield from cut_to_width(document.text, start, _trimmed(document.text, start, end), size)
+
+
+def _packed(units: Iterator[Unit], chunking: Chunking) -> Iterator[tuple[int, int]]:
+    """Join units to chunks: as many as fit, beginning with a repeat of the last sentences before."""
+    held: list[Unit] = []
+    total = 0
+    for unit in units:
+        opens_section = unit.is_heading and not all(u.is_heading for u in held)
+        if held and (opens_section or total + unit.width > chunking.size):
+            yield held[0].start, held[-1].end
+            room = 0 if opens_section else min(chunking.overlap, chunking.size - unit.width)
+            held = _repeat(held, room)
+            total = sum(u.full_width for u in held)
+        held.append(unit)
+        total += unit.full_width
+    if held:
+        yield held[0].start, held[-1].end
+
+
+def _repeat(held: list[Unit], room: int) -> list[Unit]:
+    """The last units of a chunk that fit into the room and begin at a sentence."""
+    start, total = len(held), 0
+    for i in range(len(held) - 1, 0, -1):
+        total += held[i].full_width
+        if total > room or held[i].is_heading:
+            break
+        if held[i].can_start:
+            start = i
+    return held[start:]
+
+
+def _units(document: Loaded, size: int) -> Iterator[Unit]:
+    for start, end, kind in _regions(document):
+        if kind == "block":
+            yield from _whole(document.text, start, end, size)
+        else:
+            spans = sentences if kind == "text" and not document.is_lines else line_spans
+            for span in spans(document.text, start, end):
+                yield from _fitted(document.text, span, size, is_heading=kind == "heading")
+
+
+def _whole(text: str, start: int, end: int, size: int) -> Iterator[Unit]:
+    """A block as one unit where it fits, else its lines."""
+    unit = _unit(text, start, end)
+    if unit.width <= size:
+        yield unit
+        return
+    for span in line_spans(text, start, end):
+        yield from _fitted(text, span, size)
+
+
+def _fitted(text: str, span: tuple[int, int], size: int, *, is_heading: bool = False) -> Iterator[Unit]:
+    unit = _unit(text, *span, is_heading=is_heading)
+    if unit.width <= size:
+        yield unit
+        return
+    for number, (start, end) in enumerate(cut_to_width(text, *span, size)):
+        yield _unit(text, start, end, can_start=number == 0, is_heading=is_heading)
+
+
+def _unit(text: str, start: int, end: int, *, can_start: bool = True, is_heading: bool = False) -> Unit:
+    full = text[start:end]
+    full_width = width(full)
+    return Unit(start, end, full_width - (len(full) - len(full.rstrip())), full_width, can_start, is_heading)
+
+
+def _regions(document: Loaded) -> Iterator[tuple[int, int, str]]:
+    """The text from end to end as plain text, headings and blocks."""
+    marked = [(h.start, h.end, "heading") for h in document.headings] + [(s, e, "block") for s, e in document.blocks]
+    at = 0
+    for start, end, kind in sorted(marked):
+        if start < at:
+            continue
+        if at < start:
+            yield at, start, "text"
+        yield start, end, kind
+        at = end
+    if at < len(document.text):
+        yield at, len(document.text), "text"
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    return start + len(text[start:end].rstrip())
+
+
+class _Marks:
+    """Pages and headings by offset; offsets come in rising order, so headings are walked once."""
+
+    def __init__(self, document: Loaded) -> None:
+        self._document = document
+        self._next = 0
+        self._path: list[Heading] = []
+
+    def piece(self, start: int, end: int) -> Piece | None:
+        """The chunk of a span without the white space around it; None when that is all there is."""
+        text = self._document.text
+        full = text[start:end]
+        body = full.strip()
+        if not body:
+            return None
+        first = start + len(full) - len(full.lstrip())
+        page = bisect_right(self._document.pages, first)
+        return Piece(body, first, first + len(body), page, self._heading(first))
+
+    def _heading(self, offset: int) -> str:
+        headings = self._document.headings
+        at = offset
+        while self._next < len(headings) and headings[self._next].start <= at:
+            heading = headings[self._next]
+            self._path = [h for h in self._path if h.level < heading.level] + [heading]
+            self._next += 1
+            # A chunk that begins with headings stands below all of them.
+            at = heading.end + 2 if heading.start >= offset else at
+        return SEPARATOR.join(h.title for h in self._path)

@@ -1,0 +1,230 @@
+"""Which chunks a document has, with their vectors, and which chunks the stores should forget."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clients.errors import BadRequest, NotFound
+from clients.index import Chunk
+from clients.index import Chunks as ChunkPage
+
+from .schema import Database
+
+MAX_PAGE = 1000
+MAX_AROUND = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A span of a document's text, cut to be a chunk: ``text == document[start:end]``.
+
+    Attributes:
+        page: 1-based; 0 where the format has none.
+        heading: path of headings above it, joined by `` > ``.
+    """
+
+    text: str
+    start: int
+    end: int
+    page: int = 0
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A chunk as the stores want it.
+
+    Attributes:
+        key: its number in the records.
+        vector: float32 [dim], or None before it is embedded.
+    """
+
+    key: int
+    id: str
+    document_id: str
+    text: str
+    heading: str
+    vector: np.ndarray | None = None
+
+    @property
+    def content(self) -> str:
+        """What is embedded and indexed: the text below its headings."""
+        last = self.heading.rpartition(" > ")[2]
+        return self.text if not last or last in self.text[: len(last) + 8] else f"{self.heading}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk of a ready document, with the name of its document."""
+
+    chunk: Chunk
+    document: str
+
+
+def chunk_id(document_id: str, position: int, text: str) -> str:
+    """The id of a chunk: 32 hexadecimal digits of document, position and text."""
+    return hashlib.sha256(f"{document_id}\0{position}\0{text}".encode()).hexdigest()[:32]
+
+
+class Chunks:
+    """Chunks on record."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def drop(self, tx: sqlite3.Connection, document_id: str) -> None:
+        """Delete a document's chunks; their ids stay on record as stale until the stores forgot them."""
+        tx.execute(
+            """INSERT OR IGNORE INTO stale_chunks SELECT d.collection_id, c.id FROM chunks c
+            JOIN documents d ON d.id = c.document_id WHERE c.document_id = ?""",
+            (document_id,),
+        )
+        tx.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
+
+    def drop_unknown(self, tx: sqlite3.Connection, collection_id: int, ids: Sequence[str]) -> None:
+        """Put those of the ids on record as stale that are no chunks any more."""
+        tx.executemany(
+            """INSERT OR IGNORE INTO stale_chunks SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE id = ?)""",
+            [(collection_id, id_, id_) for id_ in ids],
+        )
+
+    def append(self, tx: sqlite3.Connection, document_id: str, first: int, pieces: Sequence[Piece]) -> None:
+        """Write chunks of a document, the first of them at position ``first``."""
+        rows = [
+            (chunk_id(document_id, n, p.text), document_id, n, p.text, p.start, p.end, p.page, p.heading)
+            for n, p in enumerate(pieces, first)
+        ]
+        tx.executemany(
+            """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            rows,
+        )
+
+    def next_to_embed(self, document_id: str, limit: int) -> list[Stored]:
+        """The next chunks of a document without vectors; vectors are put in the order of positions."""
+        rows = self._database.read().execute(
+            """SELECT c.* FROM chunks c JOIN documents d ON d.id = c.document_id
+            WHERE c.document_id = ? AND c.position >= d.num_embedded ORDER BY c.position LIMIT ?""",
+            (document_id, limit),
+        )
+        return [_stored(row) for row in rows]
+
+    def put_vectors(self, chunks: Sequence[Stored], vectors: np.ndarray) -> None:
+        """Keep the vectors of chunks; those whose document went away meanwhile are left out.
+
+        Args:
+            chunks: as `next_to_embed` gave them.
+            vectors: float32 [n, dim], a row for each.
+        """
+        rows = np.ascontiguousarray(vectors, np.float32)
+        with self._database.write() as tx:
+            for chunk, row in zip(chunks, rows, strict=True):
+                made = tx.execute(
+                    "INSERT OR REPLACE INTO vectors SELECT key, ? FROM chunks WHERE key = ? AND id = ?",
+                    (row.tobytes(), chunk.key, chunk.id),
+                )
+                if made.rowcount > 0:
+                    tx.execute(
+                        "UPDATE documents SET num_embedded = num_embedded + 1 WHERE id = ?", (chunk.document_id,)
+                    )
+
+    def of_document(self, document_id: str, after: int, limit: int) -> list[Stored]:
+        """Embedded chunks of a document with keys above ``after``, in order of their keys."""
+        rows = self._database.read().execute(
+            """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
+            WHERE c.document_id = ? AND c.key > ? ORDER BY c.key LIMIT ?""",
+            (document_id, after, limit),
+        )
+        return [_stored(row) for row in rows]
+
+    def ready_ids(self, collection_id: int) -> set[str]:
+        """Ids of all chunks that the stores should hold."""
+        rows = self._database.read().execute(
+            """SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
+            WHERE d.collection_id = ? AND d.status = 'ready'""",
+            (collection_id,),
+        )
+        return {row[0] for row in rows}
+
+    def by_id(self, ids: Sequence[str]) -> Iterator[Stored]:
+        """Embedded chunks by their ids, in no order; unknown ids are left out."""
+        rows = self._database.read().execute(
+            """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
+            WHERE c.id IN (SELECT value FROM json_each(?))""",
+            (json.dumps(list(ids)),),
+        )
+        return map(_stored, rows)
+
+    def found(self, ids: Sequence[str]) -> dict[str, Found]:
+        """Chunks of ready documents by their ids; the others are left out."""
+        rows = self._database.read().execute(
+            """SELECT c.*, d.name AS document FROM chunks c JOIN documents d ON d.id = c.document_id
+            WHERE d.status = 'ready' AND c.id IN (SELECT value FROM json_each(?))""",
+            (json.dumps(list(ids)),),
+        )
+        return {row["id"]: Found(_chunk(row), row["document"]) for row in rows}
+
+    def page(self, document_id: str, offset: int, limit: int) -> ChunkPage:
+        """A page of a document's chunks in their order."""
+        if offset < 0 or not 1 <= limit <= MAX_PAGE:
+            raise BadRequest(f"a page starts at 0 or later and holds 1 to {MAX_PAGE} chunks")
+        read = self._database.read()
+        total = read.execute("SELECT count(*) FROM chunks WHERE document_id = ?", (document_id,)).fetchone()[0]
+        rows = read.execute(
+            "SELECT * FROM chunks WHERE document_id = ? ORDER BY position LIMIT ? OFFSET ?",
+            (document_id, limit, offset),
+        )
+        return ChunkPage([_chunk(row) for row in rows], total)
+
+    def around(self, id_: str, reach: int) -> tuple[Chunk, list[Chunk], list[Chunk]]:
+        """A chunk with the chunks before and after it; NotFound."""
+        if not 0 <= reach <= MAX_AROUND:
+            raise BadRequest(f"around: 0 to {MAX_AROUND} neighbours")
+        read = self._database.read()
+        row = read.execute("SELECT * FROM chunks WHERE id = ?", (id_,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no chunk '{id_}'", help="its document may have been deleted or indexed anew")
+        at = row["position"]
+        rows = read.execute(
+            "SELECT * FROM chunks WHERE document_id = ? AND position BETWEEN ? AND ? ORDER BY position",
+            (row["document_id"], at - reach, at + reach),
+        )
+        near = [_chunk(r) for r in rows]
+        return _chunk(row), [c for c in near if c.position < at], [c for c in near if c.position > at]
+
+    def stale(self, limit: int) -> list[tuple[int, str]]:
+        """Collection numbers and ids of chunks that the stores should forget."""
+        rows = self._database.read().execute(
+            "SELECT collection_id, chunk_id FROM stale_chunks ORDER BY collection_id LIMIT ?", (limit,)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def forget(self, forgotten: Iterable[tuple[int, str]]) -> None:
+        """The stores let go of these."""
+        with self._database.write() as tx:
+            tx.executemany("DELETE FROM stale_chunks WHERE collection_id = ? AND chunk_id = ?", forgotten)
+
+
+def _stored(row: sqlite3.Row) -> Stored:
+    raw = row["vector"] if "vector" in row.keys() else None  # noqa: SIM118 - a sqlite3.Row iterates over its values
+    vector = None if raw is None else np.frombuffer(raw, np.float32)
+    return Stored(row["key"], row["id"], row["document_id"], row["text"], row["heading"], vector)
+
+
+def _chunk(row: sqlite3.Row) -> Chunk:
+    return Chunk(
+        row["id"],
+        row["document_id"],
+        row["position"],
+        row["text"],
+        row["start"],
+        row["end"],
+        row["page"],
+        row["heading"],
+    )

@@ -1,0 +1,238 @@
+"""What happens to documents after they were added: a thread brings them, stage by stage, to be ready."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from clients.errors import BadRequest, RagqError
+from clients.wire import Clock
+
+from .catalog import Catalog, Shelf
+from .chunks import Stored
+from .documents import Work
+from .embedding import Embedding, GaveUp, Pace, Stopping
+from .intake import Intake
+from .jobs import OpenJob
+from .preparing import Preparer
+from .publishing import Publisher
+
+GROUP_FILES = 32
+GROUP_DOCUMENTS = 256
+GROUP_BYTES = 2 << 20
+MAX_REST_S = 30.0
+IDLE_S = 5.0
+MAX_PUBLISHED = 1024
+BEFORE_CHUNKS = ("queued", "parsing", "chunking")
+log = logging.getLogger(__name__)
+
+
+class Rest:
+    """When the ingest thread sleeps, and what wakes it."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._work = threading.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the thread is to end."""
+        return self._over.is_set()
+
+    def stop(self) -> None:
+        """The thread is to end."""
+        self._over.set()
+        self._work.set()
+
+    def wake(self) -> None:
+        """There is work."""
+        self._work.set()
+
+    def forget(self) -> None:
+        """The thread looks for work now."""
+        self._work.clear()
+
+    def until_work(self, seconds: float) -> None:
+        """Sleep until there is work, or for so long."""
+        self._work.wait(seconds)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for so long; True when the thread is to end."""
+        return self._over.wait(seconds)
+
+
+class Ingest:
+    """The ingest thread.
+
+    Jobs take turns, a step each, so that a small one does not wait for a large one. Everything that
+    a step achieves is on record before the next, so a process that dies loses a step at most.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        intake: Intake,
+        preparer: Preparer,
+        embedding: Embedding,
+        publisher: Publisher,
+        rest: Rest,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._intake = intake
+        self._preparer = preparer
+        self._embedding = embedding
+        self._publisher = publisher
+        self._clock = clock
+        self._pace = Pace()
+        self._rest = rest
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+
+    def start(self) -> None:
+        """Take up what a process before this one left, and go on."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End after the step that runs."""
+        self._rest.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def wake(self) -> None:
+        """There is work."""
+        self._rest.wake()
+
+    def _run(self) -> None:
+        rest_s = 1.0
+        while not self._rest.is_over:
+            try:
+                self._rest.forget()
+                if not self.turn():
+                    self._rest.until_work(IDLE_S)
+                rest_s = 1.0
+            except Stopping:
+                continue
+            except Exception:  # the thread outlives everything; a full disk, for example, may get better
+                log.exception("the ingest thread met an error and goes on in %.0f s", rest_s)
+                self._rest.wait(rest_s)
+                rest_s = min(MAX_REST_S, 2 * rest_s)
+
+    def turn(self) -> bool:
+        """One step of every unfinished job; False when there is nothing left to do."""
+        worked = False
+        for job in self._catalog.jobs.unfinished():
+            if self._rest.is_over:
+                return False
+            started = self._clock()
+            did = self._step(job)
+            self._catalog.jobs.worked(job.id, self._clock() - started)
+            worked = did or worked
+        return worked
+
+    def _step(self, job: OpenJob) -> bool:
+        """Take files in, prepare, embed and publish a batch; whether anything was done."""
+        did = self._take_in(job)
+        room = self._pace.size
+        batch = self._batch(job, room)
+        while len(batch) < room and self._prepare(job):
+            did = True
+            batch = self._batch(job, room)
+        if batch:
+            self._embed(job, batch)
+        published = self._publish(job)
+        return self._catalog.jobs.finish(job.id) or did or published or bool(batch)
+
+    def _take_in(self, job: OpenJob) -> bool:
+        for number in range(GROUP_FILES):
+            source = self._catalog.jobs.next_source(job.id)
+            if source is None or not self._catalog.jobs.is_open(job.id):
+                return number > 0
+            if number == 0:
+                self._catalog.jobs.note(job.id, "reading files", source.name)
+            self._intake.take(job, source)
+        return True
+
+    def _prepare(self, job: OpenJob) -> bool:
+        group: list[Work] = []
+        for id_ in self._catalog.jobs.waiting(job.id, BEFORE_CHUNKS, GROUP_DOCUMENTS):
+            work = self._catalog.documents.work(id_)
+            if work is None:
+                continue
+            if group and sum(w.size_bytes for w in group) + work.size_bytes > GROUP_BYTES:
+                break
+            group.append(work)
+        if group:
+            self._catalog.jobs.note(job.id, "parsing", group[0].name)
+            self._preparer.prepare(group)
+        return bool(group)
+
+    def _batch(self, job: OpenJob, room: int) -> list[Stored]:
+        """The next chunks to embed, of as many documents as it takes."""
+        batch: list[Stored] = []
+        for id_ in self._catalog.jobs.waiting(job.id, ("embedding",), room):
+            batch += self._catalog.documents.chunks.next_to_embed(id_, room - len(batch))
+            if len(batch) >= room:
+                break
+        return batch
+
+    def _embed(self, job: OpenJob, batch: list[Stored]) -> None:
+        shelf = self._catalog.shelf_of(job.collection_id)
+        if shelf is None:
+            return
+        started = self._clock()
+        work = self._catalog.documents.work(batch[0].document_id)
+        self._catalog.jobs.note(job.id, "embedding", work.name if work else "")
+        try:
+            self._embed_all(job, shelf, batch)
+        except RagqError as error:
+            self._embed_apart(job, shelf, batch, error)
+        else:
+            self._pace.took(len(batch), self._clock() - started)
+
+    def _embed_apart(self, job: OpenJob, shelf: Shelf, batch: list[Stored], error: RagqError) -> None:
+        """A batch was refused: its documents are tried one by one, so that only the guilty fail."""
+        ids = list(dict.fromkeys(chunk.document_id for chunk in batch))
+        for id_ in ids:
+            own = [chunk for chunk in batch if chunk.document_id == id_]
+            try:
+                if len(ids) == 1 or isinstance(error, GaveUp | BadRequest):
+                    raise error
+                self._embed_all(job, shelf, own)
+            except RagqError as reason:
+                self._catalog.documents.fail(
+                    id_, reason.message, reason.help or "retry the document when that is mended"
+                )
+
+    def _embed_all(self, job: OpenJob, shelf: Shelf, batch: Sequence[Stored]) -> None:
+        def waiting(stage: str) -> bool:
+            self._catalog.jobs.note(job.id, stage)
+            return self._catalog.jobs.is_open(job.id)
+
+        model, vectors = self._embedding.documents([chunk.content for chunk in batch], waiting)
+        shelf = self._catalog.set_model(shelf, model, vectors.shape[1])
+        check_model(shelf, model, vectors.shape[1])
+        self._catalog.documents.chunks.put_vectors(batch, vectors)
+
+    def _publish(self, job: OpenJob) -> bool:
+        works = (
+            self._catalog.documents.work(id_)
+            for id_ in self._catalog.jobs.waiting(job.id, ("embedding",), MAX_PUBLISHED)
+        )
+        complete = [w for w in works if w is not None and 0 < w.num_chunks == w.num_embedded]
+        shelf = self._catalog.shelf_of(job.collection_id)
+        if not complete or shelf is None:
+            return False
+        self._catalog.jobs.note(job.id, "storing", complete[0].name)
+        self._publisher.publish(shelf, complete)
+        return True
+
+
+def check_model(shelf: Shelf, model: str, dimension: int) -> None:
+    """BadRequest when a collection's vectors were made by another model."""
+    if (shelf.model, shelf.dimension) != (model, dimension):
+        raise BadRequest(
+            f"the collection '{shelf.name}' holds vectors of {shelf.model} ({shelf.dimension} numbers); "
+            f"the LLM service now makes those of {model} ({dimension})",
+            help=f"set llm.embed.name back to {shelf.model}, or add the documents to a new collection",
+        )

@@ -1,0 +1,287 @@
+"""Which ingest jobs there are, and where each of them stands."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from clients.errors import BadRequest, NotFound
+from clients.index import Chunking, Document, JobRecord, JobStatus
+from clients.wire import Clock
+
+from .documents import SELECT, Documents, Incoming, close_items
+from .schema import Database
+
+MAX_JOBS = 50
+MAX_FAILURES = 100
+FORGOTTEN = """WHERE d.status NOT IN ('ready', 'failed', 'cancelled')
+AND NOT EXISTS (SELECT 1 FROM job_items i WHERE i.document_id = d.id AND i.outcome = '')"""
+COUNTS = """
+SELECT count(*) AS num_documents, coalesce(sum(i.outcome = 'ready'), 0) AS num_done,
+    coalesce(sum(i.outcome = 'failed'), 0) AS num_failed, coalesce(sum(i.size_bytes), 0) AS bytes_total,
+    coalesce(sum(CASE WHEN i.outcome != '' THEN i.size_bytes
+        WHEN d.num_chunks > 0 THEN i.size_bytes * d.num_embedded / d.num_chunks ELSE 0 END), 0) AS bytes_done,
+    coalesce(sum(CASE WHEN i.outcome = 'ready' THEN i.num_chunks ELSE d.num_chunks END), 0) AS num_chunks
+FROM job_items i LEFT JOIN documents d ON d.id = i.document_id WHERE i.job_id = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job with work left."""
+
+    id: str
+    collection_id: int
+    collection: str
+    chunking: Chunking
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file on the service's disk that waits to be taken in."""
+
+    key: int
+    path: str
+    name: str
+
+
+class Jobs:
+    """Jobs on record; an item is one document of one job."""
+
+    def __init__(self, database: Database, documents: Documents, clock: Clock) -> None:
+        self._database = database
+        self._documents = documents
+        self._clock = clock
+
+    def open(self, tx: sqlite3.Connection, collection_id: int, collection: str, chunking: Chunking) -> OpenJob:
+        """Put a new job on record; its items follow in the same transaction."""
+        job = OpenJob(secrets.token_hex(8), collection_id, collection, chunking)
+        now = self._clock()
+        tx.execute(
+            """INSERT INTO jobs
+            (id, collection_id, collection, status, size, overlap, by_line, stage, created_at, updated_at)
+            VALUES (?, ?, ?, 'queued', ?, ?, ?, 'waiting for its turn', ?, ?)""",
+            (job.id, collection_id, collection, chunking.size, chunking.overlap, chunking.by_line, now, now),
+        )
+        return job
+
+    def add(self, tx: sqlite3.Connection, job: OpenJob, new: Incoming, item_key: int = 0) -> None:
+        """Add a document to a job; one that is there already with the same content counts as unchanged.
+
+        Args:
+            tx: the transaction.
+            job: made by `open` or still unfinished.
+            new: the document.
+            item_key: the item of a file that was taken in; 0 makes a new item.
+        """
+        id_, has_work = self._documents.take(tx, job.collection_id, job.collection, new, job.chunking)
+        if not has_work:
+            tx.execute("DELETE FROM job_items WHERE key = ?", (item_key,))
+            tx.execute("UPDATE jobs SET unchanged = unchanged + 1 WHERE id = ?", (job.id,))
+        elif item_key:
+            tx.execute(
+                "UPDATE job_items SET document_id = ?, size_bytes = ? WHERE key = ?", (id_, new.size_bytes, item_key)
+            )
+        else:
+            self._insert(tx, job.id, id_, new)
+
+    def _insert(self, tx: sqlite3.Connection, job_id: str, document_id: str, new: Incoming) -> None:
+        tx.execute(
+            """INSERT INTO job_items (job_id, document_id, name, size_bytes) SELECT ?, ?, ?, ?
+            WHERE NOT EXISTS (SELECT 1 FROM job_items WHERE job_id = ? AND document_id = ? AND outcome = '')""",
+            (job_id, document_id, new.name, new.size_bytes, job_id, document_id),
+        )
+
+    def add_source(self, tx: sqlite3.Connection, job: OpenJob, path: str, name: str, size_bytes: int) -> None:
+        """Add a file that is to be taken in when its turn comes."""
+        tx.execute(
+            "INSERT INTO job_items (job_id, path, name, size_bytes) VALUES (?, ?, ?, ?)",
+            (job.id, path, name, size_bytes),
+        )
+
+    def next_source(self, job_id: str) -> Source | None:
+        """The next file of a job to take in."""
+        row = (
+            self._database.read()
+            .execute(
+                "SELECT * FROM job_items WHERE job_id = ? AND outcome = '' AND document_id = '' ORDER BY key LIMIT 1",
+                (job_id,),
+            )
+            .fetchone()
+        )
+        return Source(row["key"], row["path"], row["name"]) if row else None
+
+    def drop_source(self, key: int, reason: str, fix: str) -> None:
+        """A file could not be taken in."""
+        with self._database.write() as tx:
+            tx.execute(
+                "UPDATE job_items SET outcome = 'failed', reason = ?, fix = ? WHERE key = ? AND outcome = ''",
+                (reason, fix, key),
+            )
+
+    def waiting(self, job_id: str, statuses: Sequence[str], limit: int) -> list[str]:
+        """Ids of a job's documents that stand at one of the statuses, in the order they came."""
+        rows = self._database.read().execute(
+            """SELECT d.id FROM job_items i JOIN documents d ON d.id = i.document_id
+            WHERE i.job_id = ? AND i.outcome = '' AND d.status IN (SELECT value FROM json_each(?))
+            ORDER BY i.key LIMIT ?""",
+            (job_id, json.dumps(statuses), limit),
+        )
+        return [row[0] for row in rows]
+
+    def unfinished(self) -> list[OpenJob]:
+        """Jobs with work left, oldest first."""
+        rows = self._database.read().execute("SELECT * FROM jobs WHERE status IN ('queued', 'running') ORDER BY number")
+        return [
+            OpenJob(r["id"], r["collection_id"], r["collection"], Chunking(r["size"], r["overlap"], bool(r["by_line"])))
+            for r in rows
+        ]
+
+    def adopt(self) -> int:
+        """Give unfinished documents that no job waits for to new jobs; how many there were."""
+        with self._database.write() as tx:
+            rows = tx.execute(f"{SELECT} {FORGOTTEN}").fetchall()
+            for row in rows:
+                self._reopen(tx, row)
+        return len(rows)
+
+    def retry(self, document_id: str) -> OpenJob:
+        """A new job for a document that failed or was cancelled; BadRequest when it did neither."""
+        document = self._documents.get(document_id)
+        if document.status not in ("failed", "cancelled"):
+            raise BadRequest(
+                f"{document.name} is {document.status}; only a failed or cancelled document can be retried"
+            )
+        with self._database.write() as tx:
+            self._documents.requeue(tx, document_id)
+            row = tx.execute(
+                f"{SELECT} WHERE d.id = ?",
+                (document_id,),
+            ).fetchone()
+            return self._reopen(tx, row)
+
+    def _reopen(self, tx: sqlite3.Connection, row: sqlite3.Row) -> OpenJob:
+        chunking = Chunking(row["size"], row["overlap"], bool(row["by_line"]))
+        job = self.open(tx, row["collection_id"], row["collection"], chunking)
+        self._insert(tx, job.id, row["id"], Incoming(row["name"], row["media_type"], row["sha256"], row["size_bytes"]))
+        return job
+
+    def is_open(self, job_id: str) -> bool:
+        """Whether a job still has somebody who wants it."""
+        row = (
+            self._database.read()
+            .execute("SELECT 1 FROM jobs WHERE id = ? AND status IN ('queued', 'running')", (job_id,))
+            .fetchone()
+        )
+        return row is not None
+
+    def note(self, job_id: str, stage: str, document: str = "") -> None:
+        """Say what a job is doing, and with which document."""
+        with self._database.write() as tx:
+            tx.execute(
+                """UPDATE jobs SET status = 'running', stage = ?,
+                document = coalesce(nullif(?, ''), document), updated_at = ?
+                WHERE id = ? AND status IN ('queued', 'running')""",
+                (stage, document, self._clock(), job_id),
+            )
+
+    def worked(self, job_id: str, seconds: float) -> None:
+        """Count seconds of work that went into a job."""
+        with self._database.write() as tx:
+            tx.execute("UPDATE jobs SET elapsed_s = elapsed_s + ? WHERE id = ?", (seconds, job_id))
+
+    def finish(self, job_id: str) -> bool:
+        """End a job that has nothing left to do; False while it has."""
+        with self._database.write() as tx:
+            left = tx.execute("SELECT 1 FROM job_items WHERE job_id = ? AND outcome = '' LIMIT 1", (job_id,)).fetchone()
+            if left:
+                return False
+            counts = tx.execute(COUNTS, (job_id,)).fetchone()
+            failed = counts["num_failed"] > 0 and counts["num_done"] == 0
+            reason = _first_reason(tx, job_id) if counts["num_failed"] else ""
+            tx.execute(
+                """UPDATE jobs SET status = ?, stage = '', document = '', reason = ?, updated_at = ?
+                WHERE id = ? AND status IN ('queued', 'running')""",
+                ("failed" if failed else "succeeded", reason, self._clock(), job_id),
+            )
+        return True
+
+    def cancel(self, job_id: str) -> None:
+        """End a job; its unfinished documents are cancelled unless another job wants them too."""
+        self.get(job_id)
+        with self._database.write() as tx:
+            open_items = tx.execute(
+                "SELECT document_id FROM job_items WHERE job_id = ? AND outcome = ''", (job_id,)
+            ).fetchall()
+            tx.execute("UPDATE job_items SET outcome = 'cancelled' WHERE job_id = ? AND outcome = ''", (job_id,))
+            for (id_,) in open_items:
+                wanted = tx.execute("SELECT 1 FROM job_items WHERE document_id = ? AND outcome = ''", (id_,)).fetchone()
+                if id_ and not wanted:
+                    self._documents.settle(tx, id_, "cancelled", "the job was cancelled", "add or retry it to go on")
+            _end(tx, job_id=job_id, reason="cancelled by a caller", now=self._clock())
+
+    def cancel_collection(self, tx: sqlite3.Connection, collection_id: int) -> None:
+        """End the jobs of a collection that goes away."""
+        rows = tx.execute("SELECT id FROM documents WHERE collection_id = ?", (collection_id,)).fetchall()
+        for (id_,) in rows:
+            close_items(tx, id_, "cancelled", "the collection was deleted", "")
+        tx.execute(
+            """UPDATE job_items SET outcome = 'cancelled' WHERE outcome = ''
+            AND job_id IN (SELECT id FROM jobs WHERE collection_id = ?)""",
+            (collection_id,),
+        )
+        _end(tx, collection_id=collection_id, reason="the collection was deleted", now=self._clock())
+
+    def get(self, job_id: str) -> JobRecord:
+        """A job as it stands; NotFound."""
+        row = self._database.read().execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no job '{job_id}'")
+        return self._record(row)
+
+    def newest(self) -> list[JobRecord]:
+        """The newest jobs, newest first."""
+        rows = self._database.read().execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (MAX_JOBS,))
+        return [self._record(row) for row in rows.fetchall()]
+
+    def _record(self, row: sqlite3.Row) -> JobRecord:
+        counts = self._database.read().execute(COUNTS, (row["id"],)).fetchone()
+        return JobRecord(
+            id=row["id"], collection=row["collection"], status=cast("JobStatus", row["status"]),
+            unchanged=row["unchanged"], stage=row["stage"], document=row["document"],
+            elapsed_s=row["elapsed_s"], reason=row["reason"],
+            failures=self._failures(row) if counts["num_failed"] else [], **dict(counts),
+        )  # fmt: skip
+
+    def _failures(self, row: sqlite3.Row) -> list[Document]:
+        items = self._database.read().execute(
+            """SELECT i.*, d.media_type, d.created_at, d.updated_at FROM job_items i LEFT JOIN documents d
+            ON d.id = i.document_id WHERE i.job_id = ? AND i.outcome = 'failed' ORDER BY i.key LIMIT ?""",
+            (row["id"], MAX_FAILURES),
+        )
+        return [
+            Document(
+                i["document_id"], row["collection"], i["name"], i["media_type"] or "", i["size_bytes"], "failed", 0,
+                i["reason"], i["fix"], "", i["created_at"] or row["created_at"], i["updated_at"] or row["updated_at"],
+            )
+            for i in items
+        ]  # fmt: skip
+
+
+def _first_reason(tx: sqlite3.Connection, job_id: str) -> str:
+    row = tx.execute(
+        "SELECT name, reason FROM job_items WHERE job_id = ? AND outcome = 'failed' ORDER BY key LIMIT 1", (job_id,)
+    ).fetchone()
+    return f"{row['name']}: {row['reason']}"
+
+
+def _end(tx: sqlite3.Connection, *, job_id: str = "", collection_id: int = 0, reason: str, now: float) -> None:
+    tx.execute(
+        """UPDATE jobs SET status = 'cancelled', stage = '', document = '', reason = ?, updated_at = ?
+        WHERE (id = ? OR collection_id = ?) AND status IN ('queued', 'running')""",
+        (reason, now, job_id, collection_id),
+    )

@@ -1,0 +1,114 @@
+"""What kind of content is it: told by its bytes first, by its name second."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import PurePath
+
+from .base import Unreadable
+
+CODE = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        py pyi js mjs ts tsx jsx java kt c h cc cpp hpp cs go rs rb php swift scala sh bash ps1 sql r lua pl toml yaml
+        yml ini cfg json jsonl xml css scss vue proto dockerfile makefile cmake gradle log tsv
+        """,
+    )
+)
+MARKDOWN = frozenset({"md", "markdown", "mdown", "mkd"})
+HTML = frozenset({"html", "htm", "xhtml", "shtml"})
+PAGE = re.compile(rb"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]", re.IGNORECASE)
+HEAD_BYTES = 4096
+IMAGES = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"BM", "BMP"),
+)
+BINARIES = (
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an old or password-protected Office file",
+        "save it as DOCX without a password, or as PDF",
+    ),
+    (b"{\\rtf", "an RTF file", "save it as DOCX"),
+    (b"\x1f\x8b", "a gzip archive", "unpack it and add the files"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it and add the files"),
+    (b"Rar!", "a RAR archive", "unpack it and add the files"),
+    (b"BZh", "a bzip2 archive", "unpack it and add the files"),
+    (b"\xfd7zXZ", "an xz archive", "unpack it and add the files"),
+    (b"\x7fELF", "a program", "only documents can be added"),
+    (b"MZ\x90", "a program", "only documents can be added"),
+    (b"ID3", "a sound file", "only documents can be added"),
+    (b"OggS", "a sound file", "only documents can be added"),
+    (b"SQLite format 3", "a database", "export what you need as CSV or text"),
+)
+ZIPS = (
+    ("word/document.xml", "docx", ""),
+    ("xl/workbook.xml", "a spreadsheet", "save its sheets as CSV"),
+    ("ppt/presentation.xml", "a presentation", "save it as PDF"),
+    ("META-INF/container.xml", "an e-book", "convert it to PDF or HTML"),
+    ("content.xml", "an OpenDocument file", "save it as DOCX or PDF"),
+)
+
+
+def kind_of(raw: bytes, name: str) -> str:
+    """``pdf``, ``docx``, ``html``, ``markdown``, ``lines`` or ``plain``.
+
+    Args:
+        raw: the content; its first bytes decide, for archives the list at the end too.
+        name: decides among the kinds of text only, so that a PDF named .txt is read as PDF.
+
+    Raises:
+        Unreadable: it is something else; the message says what.
+    """
+    head = raw[:HEAD_BYTES]
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith(b"PK\x03\x04"):
+        return _archive(raw)
+    _refuse_binary(head)
+    ending = PurePath(name.lower()).suffix.lstrip(".") or PurePath(name.lower()).name
+    if PAGE.search(head) and ending not in MARKDOWN | CODE:
+        return "html"
+    if ending in HTML and re.search(rb"<[a-zA-Z!/]", head):
+        return "html"
+    if ending in MARKDOWN:
+        return "markdown"
+    return "lines" if ending in CODE or ending == "csv" else "plain"
+
+
+def _refuse_binary(head: bytes) -> None:
+    for mark, what in IMAGES:
+        # "BM" begins many a text, so a bitmap must look like one: its reserved bytes are zero.
+        if head.startswith(mark) and (what != "BMP" or head[6:10] == b"\0\0\0\0"):
+            raise Unreadable(
+                f"this is an image ({what}), not a document",
+                help="run text recognition over it first, and add the text or PDF",
+            )
+    for mark, what, fix in BINARIES:
+        if head.startswith(mark):
+            raise Unreadable(f"this is {what}, which cannot be read", help=fix)
+    if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
+        raise Unreadable("this is a sound or video file, which cannot be read", help="add its transcript")
+
+
+def _archive(raw: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise Unreadable(
+            f"the file is a damaged archive or Office file: {error}", help="save or download it again"
+        ) from error
+    for member, what, fix in ZIPS:
+        if member in names:
+            if what == "docx":
+                return what
+            raise Unreadable(f"this is {what}, which cannot be read", help=fix)
+    raise Unreadable("this is a zip archive, not a document", help="unpack it and add the files")

@@ -1,0 +1,152 @@
+"""How are foreign files opened without letting them hang or kill the service: in a child process, within limits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, BinaryIO, Self, cast
+
+import services
+from clients.errors import BackendError
+
+from .loaders import CHILD_KINDS, Heading, Loaded, Unreadable, kind_of, load, load_text
+from .parse import read_message, write_message
+
+MEMORY_BYTES = 3 << 30
+MEMORY_PER_BYTE = 12
+ROOT = Path(services.__file__).resolve().parents[1]
+
+
+class Parser:
+    """Opens contents; texts here, everything with a format of its own in a child that is kept for the next.
+
+    Args:
+        timeout_s: longest time for one content.
+        max_pages: longest document.
+    """
+
+    def __init__(self, timeout_s: float, max_pages: int) -> None:
+        self._timeout_s = timeout_s
+        self._max_pages = max_pages
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def parse(self, raw: bytes, name: str, media_type: str) -> Loaded:
+        """The text of a content.
+
+        Args:
+            raw: the bytes.
+            name: its ending tells kinds of text apart.
+            media_type: ``text/plain`` or ``text/markdown`` for a text that was given as text; empty
+                lets the content be looked at.
+
+        Raises:
+            Unreadable: says why and what to do; too slow and too large count.
+        """
+        if media_type:
+            kind = "markdown" if media_type == "text/markdown" else "plain"
+            return load_text(raw.decode("utf-8"), name, kind)
+        if not raw.strip() or kind_of(raw, name) not in CHILD_KINDS:
+            return load(raw, name, self._max_pages)
+        return self._ask(raw, name)
+
+    def _ask(self, raw: bytes, name: str) -> Loaded:
+        child = self._child if self._child and self._child.poll() is None else self._start()
+        request: dict[str, object] = {
+            "content": raw, "name": name, "max_pages": self._max_pages, "cpu_s": self._timeout_s,
+            "memory_bytes": MEMORY_BYTES + MEMORY_PER_BYTE * len(raw),
+        }  # fmt: skip
+        with _Deadline(child, self._timeout_s) as deadline:
+            reply = _exchange(child, request)
+        if reply is None:
+            self.close()
+            raise self._lost(late=deadline.passed)
+        return _loaded(reply)
+
+    def _lost(self, *, late: bool) -> Unreadable:
+        if late:
+            return Unreadable(
+                f"opening the file took longer than {self._timeout_s:.0f} s",
+                help="split it, or raise index.parse_timeout_s",
+            )
+        return Unreadable("the file made its parser fail", help="open it in an editor or viewer and save it again")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.close()
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "services.index.parse"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT,
+            )  # fmt: skip
+        except OSError as error:
+            raise BackendError(f"the parser's process cannot be started: {error}") from error
+        return self._child
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child.wait()
+        for stream in (self._child.stdin, self._child.stdout):
+            if stream is not None:
+                _close(stream)
+        self._child = None
+
+
+class _Deadline:
+    """Kills the child when the block takes too long; the read in the block ends with it."""
+
+    def __init__(self, child: subprocess.Popen[bytes], timeout_s: float) -> None:
+        self.passed = False
+        self._child = child
+        self._timer = threading.Timer(timeout_s, self._kill)
+        self._timer.daemon = True
+
+    def _kill(self) -> None:
+        self.passed = True
+        self._child.kill()
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+
+def _exchange(child: subprocess.Popen[bytes], request: dict[str, object]) -> dict[str, object] | None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        write_message(cast("BinaryIO", child.stdin), request)
+    except OSError:
+        return None  # the child died; its last words are no reply
+    return read_message(cast("BinaryIO", child.stdout))
+
+
+def _close(stream: IO[bytes]) -> None:
+    try:
+        stream.close()
+    except OSError:
+        return  # bytes that were still on their way to a dead child
+
+
+def _loaded(reply: dict[str, object]) -> Loaded:
+    match reply:
+        case {"reason": str(reason), "fix": str(fix)}:
+            raise Unreadable(reason, help=fix)
+        case {
+            "text": bytes(text), "media_type": str(media_type), "pages": list(pages),
+            "headings": list(headings), "blocks": list(blocks), "is_lines": bool(is_lines),
+        }:  # fmt: skip
+            marks = [Heading(*heading) for heading in headings]
+            return Loaded(text.decode(), media_type, pages, marks, [(s, e) for s, e in blocks], is_lines)
+    raise BackendError("the parser's process answered with something else than a text")

@@ -1,0 +1,118 @@
+"""What an Index service is made of, opened over one data directory and closed again in order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.config import Config
+
+from .catalog import Catalog
+from .embedding import LLM, Embedding
+from .ingest import Ingest, Rest
+from .intake import Intake
+from .keyword import KeywordIndexes
+from .lock import DirectoryLock
+from .originals import Originals, Uploads
+from .parsing import Parser
+from .preparing import Preparer
+from .publishing import Publisher
+from .schema import Database
+from .search import Searcher
+from .stores.base import VectorStore
+from .stores.chroma import ChromaStore
+from .stores.memory import MemoryStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The open parts; one process owns them."""
+
+    lock: DirectoryLock
+    database: Database
+    catalog: Catalog
+    originals: Originals
+    uploads: Uploads
+    store: VectorStore
+    keywords: KeywordIndexes
+    publisher: Publisher
+    searcher: Searcher
+    parser: Parser
+    ingest: Ingest
+
+    def close(self) -> None:
+        """End the ingest after its step, and close everything."""
+        self.ingest.stop()
+        self.parser.close()
+        self.keywords.close()
+        self.store.close()
+        self.database.close()
+        self.lock.release()
+
+
+def open_parts(config: Config, llm: LLM) -> Parts:
+    """Own the data directory, open it, mend what a crash left, and go on ingesting.
+
+    Raises:
+        Locked: another process owns it.
+        BackendError: the records or the vectors cannot be opened.
+    """
+    lock = DirectoryLock(config.home / "index")
+    lock.acquire()
+    try:
+        parts = _opened(config, llm, lock)
+    except BaseException:
+        lock.release()
+        raise
+    _mend(parts)
+    parts.ingest.start()
+    return parts
+
+
+def _opened(config: Config, llm: LLM, lock: DirectoryLock) -> Parts:
+    place, files = config.home / "index", config.home / "files"
+    max_bytes = config.index.max_file_mb << 20
+    database = Database(_path(config.index.sqlite_db_path, place / "records.sqlite"))
+    catalog = Catalog(database, time.time)
+    originals = Originals(database, files)
+    uploads = Uploads(files / "uploads", max_bytes)
+    uploads.sweep(time.time())
+    store = _open_store(config)
+    keywords = KeywordIndexes(place / "keyword")
+    publisher = Publisher(catalog, store, keywords)
+    parser = Parser(config.index.parse_timeout_s, config.index.max_pages)
+    rest = Rest()
+    ingest = Ingest(
+        catalog,
+        Intake(catalog, originals, config.index.roots, max_bytes),
+        Preparer(database, catalog.documents, originals, parser),
+        Embedding(llm, time.monotonic, rest.wait),
+        publisher,
+        rest,
+        time.monotonic,
+    )
+    searcher = Searcher(catalog, store, keywords, llm, time.monotonic)
+    return Parts(lock, database, catalog, originals, uploads, store, keywords, publisher, searcher, parser, ingest)
+
+
+def _open_store(config: Config) -> VectorStore:
+    store: VectorStore = MemoryStore()
+    if config.index.store == "chroma":
+        store = ChromaStore(_path(config.index.chroma_path, config.home / "chroma"))
+    store.open()
+    return store
+
+
+def _path(setting: str, default: Path) -> Path:
+    return Path(setting).expanduser().resolve() if setting else default
+
+
+def _mend(parts: Parts) -> None:
+    for line in parts.publisher.reconcile():
+        log.warning("mended %s", line)
+    if adopted := parts.catalog.jobs.adopt():
+        log.warning("%d unfinished documents are queued again", adopted)

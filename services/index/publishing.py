@@ -1,0 +1,135 @@
+"""How do the stores come to hold what the records say, neither less nor more."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from clients.errors import RagqError
+
+from .catalog import Catalog, Shelf, shelf_key
+from .chunks import Stored
+from .documents import Work
+from .keyword import KeywordIndexes
+from .stores.base import VectorStore
+
+BATCH = 5000
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Writes vectors and words of embedded documents to the stores, and takes out what is stale.
+
+    A document is published when all of its vectors are on record, so a search never meets half of
+    one. What is deleted is on record as stale before the stores are asked to forget it: a process
+    that dies in between leaves nothing behind, because its successor goes on with the list.
+    """
+
+    def __init__(self, catalog: Catalog, store: VectorStore, keywords: KeywordIndexes) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._keywords = keywords
+        self._lock = threading.Lock()
+
+    def publish(self, shelf: Shelf, documents: Sequence[Work]) -> None:
+        """Bring documents that are fully embedded into the stores, and call them ready."""
+        for chunks, complete in self._slices(documents):
+            with self._lock:
+                self._sweep()
+                self._put(shelf, chunks)
+                with self._catalog.database.write() as tx:
+                    # What was dropped since the slice was read is in the stores now, and no record says so.
+                    self._catalog.documents.chunks.drop_unknown(tx, shelf.id, [c.id for c in chunks])
+                    for document in complete:
+                        self._catalog.documents.ready(tx, document.id)
+
+    def _slices(self, documents: Sequence[Work]) -> Iterator[tuple[list[Stored], list[Work]]]:
+        """Chunks in slices of a bounded size, each with the documents that it completes."""
+        held: list[Stored] = []
+        complete: list[Work] = []
+        for document in documents:
+            after = 0
+            while page := self._catalog.documents.chunks.of_document(document.id, after, BATCH):
+                after = page[-1].key
+                if len(held) + len(page) > BATCH:
+                    yield held, complete
+                    held, complete = [], []
+                held += page
+            complete.append(document)
+        yield held, complete
+
+    def _put(self, shelf: Shelf, chunks: list[Stored]) -> None:
+        if not chunks:
+            return
+        self._store.create(shelf.key)
+        self._store.upsert(
+            shelf.key, [c.id for c in chunks], np.stack([c.vector for c in chunks if c.vector is not None])
+        )
+        self._keywords.of(shelf.key).update(chunks)
+
+    def sweep(self) -> None:
+        """Let the stores forget what the records call stale."""
+        with self._lock:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        for collection_id in self._catalog.stale_collections():
+            self._store.drop(shelf_key(collection_id))
+            self._keywords.drop(shelf_key(collection_id))
+            self._catalog.forget_collection(collection_id)
+        chunks = self._catalog.documents.chunks
+        while stale := chunks.stale(BATCH):
+            for collection_id, group in itertools.groupby(stale, key=lambda pair: pair[0]):
+                if self._catalog.shelf_of(collection_id) is None:
+                    continue
+                ids = [chunk_id for _, chunk_id in group]
+                self._store.delete(shelf_key(collection_id), ids)
+                self._keywords.of(shelf_key(collection_id)).update(gone=ids)
+            chunks.forget(stale)
+
+    def reconcile(self) -> list[str]:
+        """Compare the stores with the records at the start, and write anew what is missing.
+
+        Returns:
+            One line per collection that had to be mended.
+        """
+        self.sweep()
+        return [line for shelf in self._catalog.shelves() if (line := self._mend(shelf))]
+
+    def _mend(self, shelf: Shelf) -> str:
+        wanted = self._catalog.documents.chunks.ready_ids(shelf.id)
+        if wanted or self._store.count(shelf.key):
+            self._store.create(shelf.key)
+        held = self._store.ids(shelf.key)
+        words = self._words(shelf)
+        self._store.delete(shelf.key, sorted(held - wanted))
+        missing = sorted(wanted - held)
+        for part, chunks in self._stored(missing):
+            self._store.upsert(shelf.key, part, np.stack([c.vector for c in chunks if c.vector is not None]))
+        if surplus := sorted(words - wanted):
+            self._keywords.of(shelf.key).update(gone=surplus)
+        unwritten = sorted(wanted - words)
+        for _, chunks in self._stored(unwritten):
+            self._keywords.of(shelf.key).update(chunks)
+        if held == wanted and words == wanted:
+            return ""
+        return (
+            f"{shelf.name}: {len(missing)} vectors and {len(unwritten)} keyword entries written anew from the records"
+        )
+
+    def _words(self, shelf: Shelf) -> set[str]:
+        try:
+            return self._keywords.of(shelf.key).ids()
+        except (OSError, ValueError, RagqError) as error:
+            log.warning("the keyword index of %s is damaged and is made anew: %s", shelf.name, error)
+            self._keywords.drop(shelf.key)
+            return self._keywords.of(shelf.key).ids()
+
+    def _stored(self, ids: list[str]) -> Iterator[tuple[list[str], list[Stored]]]:
+        for i in range(0, len(ids), BATCH):
+            chunks = list(self._catalog.documents.chunks.by_id(ids[i : i + BATCH]))
+            yield [chunk.id for chunk in chunks], chunks

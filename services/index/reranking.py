@@ -1,0 +1,99 @@
+"""What does the reranker change, and how many candidates does the time allow it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from itertools import accumulate
+
+from clients.errors import ModelNotLoaded, RagqError
+from clients.index import HitScore, Search
+from clients.llm import Ranked
+from clients.wire import Clock
+from services.service import Call
+
+from .chunks import Found
+from .embedding import LLM
+from .fusion import fuse
+
+BUDGET_S = 2.0
+MAX_CANDIDATES = 30
+MIN_CANDIDATES = 2
+FIRST_COST_S = 2e-5
+FORGET = 0.3
+RETRY_AFTER_S = 30.0
+
+
+class Reranking:
+    """Asks the LLM service to score the first candidates again, as many as fit into two seconds.
+
+    How long a character takes is learned from the calls; a reranker that is missing or failed is
+    left alone for half a minute.
+    """
+
+    def __init__(self, llm: LLM, clock: Clock) -> None:
+        self._llm = llm
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cost_s = FIRST_COST_S
+        self._absent_until = 0.0
+        self._absent_reason = ""
+
+    def apply(
+        self, request: Search, order: dict[str, float], kind: HitScore, known: Mapping[str, Found],
+        signals: dict[str, dict[str, float]], notes: list[str], call: Call,
+    ) -> tuple[dict[str, float], HitScore]:  # fmt: skip
+        """The order after reranking, or the one given, with a note that says why.
+
+        A similarity (late interaction) is one signal more beside words and vectors: alone it is worse
+        than both together. A cross-encoder's probability or logit decides by itself.
+        """
+        texts = {id_: known[id_].chunk.text for id_ in list(order)[:MAX_CANDIDATES]}
+        chosen = self._affordable(texts, min(BUDGET_S, 0.4 * call.remaining_s))
+        ranked = self._ask(request.query, [texts[id_] for id_ in chosen], notes) if request.query.strip() else []
+        if not ranked:
+            return order, kind
+        scores = {chosen[r.index]: r.score for r in ranked}
+        if all(r.score == r.logit for r in ranked):
+            signals["rerank"] = scores
+            return fuse(signals), "fused"
+        if len(scores) < min(request.top_k, len(order)):
+            notes.append(f"not reranked: the time allows {len(scores)} passages, {request.top_k} are wanted")
+            return order, kind
+        signals["rerank"] = scores
+        return dict(sorted(scores.items(), key=lambda pair: -pair[1])), "probability"
+
+    def _affordable(self, texts: Mapping[str, str], budget_s: float) -> list[str]:
+        """The first candidates whose texts fit into the time."""
+        spent = accumulate(self._cost_s * len(text) for text in texts.values())
+        return [id_ for id_, total in zip(texts, spent, strict=True) if total <= budget_s]
+
+    def _ask(self, query: str, texts: list[str], notes: list[str]) -> list[Ranked]:
+        if self._clock() < self._absent_until:
+            notes.append(f"not reranked: {self._absent_reason}")
+            return []
+        if len(texts) < MIN_CANDIDATES:
+            if self._cost_s > FIRST_COST_S:
+                notes.append("not reranked: the reranker is too slow on this machine")
+            return []
+        started = self._clock()
+        try:
+            ranked = self._llm.rerank(query, texts, timeout_s=2 * BUDGET_S)
+        except RagqError as error:
+            self._leave_alone(error, notes)
+            return []
+        self._learn((self._clock() - started) / sum(map(len, texts)))
+        return ranked
+
+    def _leave_alone(self, error: RagqError, notes: list[str]) -> None:
+        notes.append(f"not reranked: {error.message}")
+        with self._lock:
+            self._absent_reason = error.message
+            if isinstance(error, ModelNotLoaded) or error.retryable:
+                self._absent_until = self._clock() + RETRY_AFTER_S
+            else:
+                self._cost_s *= 2
+
+    def _learn(self, cost_s: float) -> None:
+        with self._lock:
+            self._cost_s += FORGET * (cost_s - self._cost_s)

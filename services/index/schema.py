@@ -1,0 +1,136 @@
+"""Where do the records live: one SQLite file with one writer and any number of readers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clients.errors import BackendError
+
+BUSY_TIMEOUT_S = 30.0
+FIRST = """
+CREATE TABLE collections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, title TEXT NOT NULL,
+    model TEXT NOT NULL DEFAULT '', dimension INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL);
+CREATE TABLE documents (
+    id TEXT PRIMARY KEY, collection_id INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE,
+    name TEXT NOT NULL, media_type TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', fix TEXT NOT NULL DEFAULT '',
+    language TEXT NOT NULL DEFAULT '', num_chunks INTEGER NOT NULL DEFAULT 0,
+    num_embedded INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL, overlap INTEGER NOT NULL,
+    by_line INTEGER NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX documents_of_collection ON documents(collection_id, status);
+CREATE INDEX documents_of_content ON documents(sha256);
+CREATE TABLE chunks (
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    document_id TEXT NOT NULL REFERENCES documents(id) ON DELETE CASCADE, position INTEGER NOT NULL,
+    text TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, page INTEGER NOT NULL,
+    heading TEXT NOT NULL, UNIQUE (document_id, position));
+CREATE TABLE vectors (
+    chunk_key INTEGER PRIMARY KEY REFERENCES chunks(key) ON DELETE CASCADE, vector BLOB NOT NULL);
+CREATE TABLE originals (sha256 TEXT PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE stale_chunks (collection_id INTEGER NOT NULL, chunk_id TEXT NOT NULL,
+    PRIMARY KEY (collection_id, chunk_id)) WITHOUT ROWID;
+CREATE TABLE stale_collections (collection_id INTEGER PRIMARY KEY);
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, collection_id INTEGER NOT NULL,
+    collection TEXT NOT NULL, status TEXT NOT NULL, size INTEGER NOT NULL, overlap INTEGER NOT NULL,
+    by_line INTEGER NOT NULL, unchanged INTEGER NOT NULL DEFAULT 0, stage TEXT NOT NULL DEFAULT '',
+    document TEXT NOT NULL DEFAULT '', elapsed_s REAL NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+    created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX jobs_by_status ON jobs(status);
+CREATE TABLE job_items (
+    key INTEGER PRIMARY KEY, job_id TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE,
+    document_id TEXT NOT NULL DEFAULT '', path TEXT NOT NULL DEFAULT '', name TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, outcome TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+    fix TEXT NOT NULL DEFAULT '', num_chunks INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX items_of_job ON job_items(job_id, outcome);
+CREATE INDEX items_of_document ON job_items(document_id, outcome);
+CREATE TABLE turns (
+    key INTEGER PRIMARY KEY, chat_id TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
+    collection TEXT NOT NULL, created_at REAL NOT NULL, detail TEXT NOT NULL);
+CREATE INDEX turns_of_chat ON turns(chat_id, key);
+"""
+MIGRATIONS = (FIRST,)
+
+
+class Database:
+    """The SQLite file: `write` for one transaction at a time, `read` for this thread's own view.
+
+    Raises:
+        BackendError: the file is damaged, or a newer ragq wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._writer = self._connect()
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise BackendError(
+                f"the records at {path} cannot be opened: {error}",
+                help="restore the file from a backup, or move it away to start empty",
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        self._open.append(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: an answered "added" must survive a power cut, and writes come in batches anyway.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            self.close()
+            raise BackendError(
+                f"the records at {self.path} have schema {version}; this ragq knows schemas up to {len(MIGRATIONS)}",
+                help="a newer ragq wrote them: install that version, or use another data directory",
+            )
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._writer.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is kept, or nothing when the block raises."""
+        with self._lock:
+            if self._depth:
+                yield self._writer
+                return
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            finally:
+                self._depth = 0
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's connection for reading; it sees what was committed."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = ON")
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close every connection, the other threads' too."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()

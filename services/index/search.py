@@ -1,0 +1,171 @@
+"""Which chunks answer a question best: by vectors, by words, or by both and a reranker's word."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clients.errors import BadRequest, RagqError
+from clients.index import Hit, Hits, HitScore, Search
+from clients.wire import Clock
+from services.service import Call
+
+from .catalog import Catalog, Shelf
+from .chunks import Found
+from .embedding import LLM
+from .fusion import fuse, ranks
+from .ingest import check_model
+from .keyword import KeywordIndexes
+from .reranking import Reranking
+from .stores.base import VectorStore
+
+MAX_TOP_K = 1000
+MAX_QUERY_CHARS = 20_000
+DEPTH = 100
+COVERING_HITS = 3
+EMBED_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class Trail:
+    """What a search found out on its way."""
+
+    signals: dict[str, dict[str, float]] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure a stage."""
+        started = time.perf_counter()
+        yield
+        self.timings[stage] = time.perf_counter() - started
+
+
+class Searcher:
+    """Searches collections."""
+
+    def __init__(self, catalog: Catalog, store: VectorStore, keywords: KeywordIndexes, llm: LLM, clock: Clock) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._keywords = keywords
+        self._llm = llm
+        self._reranking = Reranking(llm, clock)
+
+    def search(self, request: Search, call: Call) -> Hits:
+        """Find chunks, best first.
+
+        Raises:
+            NotFound: no such collection.
+            BadRequest: a field is wrong, or the vector's dimension is not the collection's.
+            RagqError: in dense mode, when the question cannot be embedded; hybrid goes on with words.
+        """
+        _check(request)
+        shelf = self._catalog.shelf(request.collection)
+        trail = Trail()
+        depth = max(DEPTH, 2 * request.top_k)
+        if request.mode != "keyword" and shelf.dimension:
+            self._dense(shelf, request, depth, trail, call)
+        if request.mode != "dense" and request.query.strip():
+            with trail.timed("keyword"):
+                found = self._keywords.of(shelf.key).search(request.query, depth)
+                trail.signals["keyword"] = {match.id: match.score for match in found}
+        return self._answer(shelf, request, trail, call)
+
+    def _dense(self, shelf: Shelf, request: Search, depth: int, trail: Trail, call: Call) -> None:
+        try:
+            with trail.timed("embed"):
+                vector = self._vector(shelf, request, call)
+        except RagqError as error:
+            if request.mode == "dense":
+                raise
+            trail.notes.append(f"searched by words only: {error.message}")
+            return
+        call.check()
+        with trail.timed("dense"):
+            near = self._store.query(shelf.key, vector, depth)[0]
+            trail.signals["dense"] = {hit.id: hit.score for hit in near}
+
+    def _vector(self, shelf: Shelf, request: Search, call: Call) -> np.ndarray:
+        """The question's vector, float32 [1, dim]."""
+        if request.vector is not None:
+            vector = np.asarray(request.vector, np.float32).reshape(1, -1)
+            if vector.shape[1] != shelf.dimension or not np.isfinite(vector).all():
+                raise BadRequest(f"vector: {shelf.dimension} finite numbers are wanted, {vector.shape[1]} came")
+            return vector
+        vectors = self._llm.embed([request.query], "query", timeout_s=min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s))
+        if vectors.shape[1] != shelf.dimension:
+            check_model(shelf, "another model", int(vectors.shape[1]))
+        return vectors
+
+    def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
+        known = self._catalog.documents.chunks.found(list({id_ for s in trail.signals.values() for id_ in s}))
+        for name, scores in trail.signals.items():
+            trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
+        order, kind = self._order(request, trail)
+        if request.rerank and order:
+            call.check()
+            with trail.timed("rerank"):
+                order, kind = self._reranking.apply(request, order, kind, known, trail.signals, trail.notes, call)
+        hits = _hits(list(order.items())[: request.top_k], kind, known, trail.signals)
+        return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes)
+
+    def _order(self, request: Search, trail: Trail) -> tuple[dict[str, float], HitScore]:
+        """Scores of all candidates, best first, before reranking."""
+        signals = trail.signals
+        if request.mode == "dense" or not signals.get("keyword"):
+            return _sorted(signals.get("dense", {})), "similarity"
+        if request.mode == "keyword" or not signals.get("dense"):
+            return _sorted(signals["keyword"]), "bm25"
+        return fuse(signals), "fused"
+
+    def _coverage(self, shelf: Shelf, question: str, hits: Sequence[Hit]) -> float:
+        """Share of the question's telling words, weighed by rarity, that the best hits contain."""
+        index = self._keywords.of(shelf.key)
+        words = index.words(question)
+        if not words or not hits:
+            return 0.0
+        rarity = index.rarity(words)
+        there: set[str] = set()
+        for hit in hits[:COVERING_HITS]:
+            there |= index.spelled(f"{hit.heading}\n{hit.text}")
+        total = sum(rarity.values())
+        return sum(rarity[word] for word in words if word in there) / total if total else 0.0
+
+
+def _check(request: Search) -> None:
+    if not 1 <= request.top_k <= MAX_TOP_K:
+        raise BadRequest(f"top_k: 1 to {MAX_TOP_K}")
+    if not request.query.strip() and (request.vector is None or request.mode == "keyword"):
+        raise BadRequest("the query is empty")
+    if len(request.query) > MAX_QUERY_CHARS:
+        raise BadRequest(f"the query has {len(request.query)} characters; the limit is {MAX_QUERY_CHARS}")
+
+
+def _sorted(scores: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda pair: -pair[1]))
+
+
+def _hits(
+    order: Sequence[tuple[str, float]],
+    kind: HitScore,
+    known: Mapping[str, Found],
+    signals: Mapping[str, Mapping[str, float]],
+) -> list[Hit]:
+    places = {name: ranks(scores) for name, scores in signals.items()}
+    hits = []
+    for id_, score in order:
+        chunk = known[id_].chunk
+        hits.append(
+            Hit(
+                chunk_id=id_, document_id=chunk.document_id, document=known[id_].document, text=chunk.text, score=score,
+                score_kind=kind, start=chunk.start, end=chunk.end, page=chunk.page, heading=chunk.heading,
+                scores={name: scores[id_] for name, scores in signals.items() if id_ in scores},
+                ranks={name: place[id_] for name, place in places.items() if id_ in place},
+            )
+        )  # fmt: skip
+    return hits

@@ -1,0 +1,94 @@
+"""What a vector store is able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A vector found by a query.
+
+    Attributes:
+        score: cosine similarity, -1 to 1.
+    """
+
+    id: str
+    score: float
+
+
+class VectorStore(Protocol):
+    """Vectors by id, in collections; ids and collection names are ASCII.
+
+    Vectors are float32 and of one dimension within a collection. Every method may be called from
+    several threads. A store raises BackendError when it fails.
+    """
+
+    def open(self) -> None:
+        """Load what is needed; BackendError when another process owns the data."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+    def create(self, collection: str) -> None:
+        """Make a collection; one that is there stays as it is."""
+
+    def drop(self, collection: str) -> None:
+        """Delete a collection with its vectors; one that is not there is fine."""
+
+    def upsert(self, collection: str, ids: Sequence[str], vectors: np.ndarray) -> None:
+        """Add vectors, float32 [n, dim], or replace those with the same ids."""
+
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Delete vectors; ids that are not there are fine."""
+
+    def query(
+        self, collection: str, vectors: np.ndarray, k: int, allowed: Sequence[str] | None = None
+    ) -> list[list[Near]]:
+        """The ``k`` nearest for each row of ``vectors``, float32 [n, dim], best first.
+
+        Args:
+            collection: its name.
+            vectors: the questions.
+            k: how many; fewer come back when there are fewer.
+            allowed: only these ids may be found; all when None.
+        """
+
+    def count(self, collection: str) -> int:
+        """How many vectors there are; 0 for a collection that is not there."""
+
+    def ids(self, collection: str) -> set[str]:
+        """The ids of all vectors."""
+
+
+def nearest(ids: Sequence[str], matrix: np.ndarray, questions: np.ndarray, k: int) -> list[list[Near]]:
+    """Exact cosine search.
+
+    Args:
+        ids: of the rows of ``matrix``.
+        matrix: float32 [n, dim], rows of length one.
+        questions: float32 [m, dim], any length.
+        k: how many for each question.
+    """
+    if not ids or k < 1:
+        return [[] for _ in questions]
+    scores = unit_rows(questions) @ matrix.T
+    k = min(k, len(ids))
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    found = []
+    for row, places in zip(scores, top, strict=True):
+        order = places[np.argsort(-row[places], kind="stable")]
+        found.append([Near(ids[i], float(row[i])) for i in order])
+    return found
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """The rows of float32 [n, dim] at length one; a zero row stays zero."""
+    rows = np.asarray(vectors, np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: np.ndarray = rows / np.maximum(lengths, np.float32(1e-12))
+    return unit
