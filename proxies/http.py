@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clients.config import Config, is_loopback
 from clients.errors import BadRequest, ConfigError, NotFound, PortBusy, RagqError
-from clients.llm import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings
+from clients.llm import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings, ModelInfo
 from clients.mesh import Ragq
 
 from . import http_chat, http_status
@@ -169,11 +169,20 @@ def list_models(mesh: Ragq) -> list[dict[str, object]]:
     """Models by role, then collections, in OpenAI's shape."""
     found: list[dict[str, object]] = []
     if mesh.config.llm.enabled:
-        found += [_model(m.name, 0, role=m.role, status=m.status) for m in mesh.llm.models()]
+        found += _by_name(mesh.llm.models())
     if mesh.config.index.enabled:
-        found += [_model(f"collection/{c.name}", int(c.created_at), role="ask", title=c.title)
+        found += [_model(f"collection/{c.name}", int(c.created_at), roles=["ask"], title=c.title)
                   for c in mesh.index.collections()]  # fmt: skip
     return found
+
+
+def _by_name(models: list[ModelInfo]) -> list[dict[str, object]]:
+    """One entry per model; the same one may fill several roles."""
+    roles: dict[str, list[str]] = {}
+    for model in models:
+        roles.setdefault(model.name, []).append(model.role)
+    status = {model.name: model.status for model in models}
+    return [_model(name, 0, roles=filled, status=status[name]) for name, filled in roles.items()]
 
 
 def _model(name: str, created: int, **about: object) -> dict[str, object]:

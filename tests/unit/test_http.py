@@ -29,6 +29,7 @@ from clients.errors import (
     NotFound,
     RagqError,
 )
+from clients.llm import ModelInfo, Models, Token
 from proxies.http import app, run
 from proxies.http_errors import STATUS, status_of
 from proxies.http_requests import MAX_BODY_BYTES, parse
@@ -122,8 +123,6 @@ def test_a_failure_in_a_stream_is_told_in_the_stream(
     http: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(request: object) -> Iterator[object]:
-        from clients.llm import Token
-
         yield Token("so far ")
         raise BackendError("the runtime died")
 
@@ -195,7 +194,7 @@ def test_a_collection_that_is_not_there_is_404_even_when_streaming(http: TestCli
 def test_models_and_collections_are_listed(http: TestClient) -> None:
     found = http.get("/v1/models").json()["data"]
     assert [entry["id"] for entry in found] == ["toy-embed", GENERATOR, "collection/handbook"]
-    assert http.get("/v1/models/collection/handbook").json()["ragq"]["role"] == "ask"
+    assert http.get("/v1/models/collection/handbook").json()["ragq"]["roles"] == ["ask"]
     assert http.get("/v1/models/other").status_code == 404
 
 
@@ -485,3 +484,13 @@ def test_two_streams_interleave(desk: Desk) -> None:
     anyio.run(both)
     assert time.monotonic() - began < 10
     assert order.index("b") < len(order) - 1 - order[::-1].index("a")
+
+
+def test_a_model_that_fills_two_roles_is_listed_once(
+    http: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Models([ModelInfo("embed", "toy", "toy"), ModelInfo("generate", "toy", "toy")])
+    monkeypatch.setattr(desk.llm_side, "models", lambda _: both)
+    first, *others = http.get("/v1/models").json()["data"]
+    assert (first["id"], first["ragq"]) == ("toy", {"roles": ["embed", "generate"], "status": "ready"})
+    assert [entry["id"] for entry in others] == ["collection/handbook"]

@@ -18,6 +18,7 @@ from .session import Session
 from .sources import Files, collect
 
 FILES_PER_JOB = 500
+INTERRUPTED = 130
 STDIN_NAME = "standard input.txt"
 
 
@@ -134,7 +135,7 @@ def _finish(jobs: Sequence[Job], as_json: bool) -> None:
             f"\nThe job goes on in the Index service after {time.monotonic() - began:.0f} s.\n  ragq add {ids}",
             err=True,
         )
-        raise SystemExit(1) from None
+        raise SystemExit(INTERRUPTED) from None
     if as_json:
         show.document(summary)
     else:

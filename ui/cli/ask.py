@@ -90,8 +90,7 @@ def _print_citations(answer: Answer) -> None:
 
 
 def _print_absence(decision: Decision, sources: Sources) -> None:
-    click.echo(f"\n{decision.reason}")
-    click.echo(f"Confidence {decision.confidence:.2f}; needed {decision.threshold:.2f}.")
+    click.echo(f"\nWhy: {decision.reason}")
     if sources.hits:
         closest = sources.hits[0]
         click.echo(f"Closest passage: {show.place(closest.document, closest.page, closest.heading)}")

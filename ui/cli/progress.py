@@ -16,7 +16,7 @@ from clients.index import FINISHED, Document, Job, JobRecord
 from . import show
 
 EVERY_S = 0.2
-PLAIN_STEP = 0.1
+PLAIN_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def meter(unit: str = "bytes") -> Iterator[Report]:
     """
     console = show.terminal(sys.stderr)
     if not console.is_terminal:
-        yield _PlainMeter(unit).report
+        yield PlainMeter(unit).report
         return
     counted = DownloadColumn() if unit == "bytes" else TextColumn("{task.completed:.0f}/{task.total:.0f}")
     console.soft_wrap = False
@@ -117,17 +117,18 @@ def _draw(bar: Progress, task: TaskID, label: str, done: int, total: int) -> Non
     bar.update(task, description=label, completed=done, total=total or None)
 
 
-class _PlainMeter:
-    """A line for every tenth of the way."""
+class PlainMeter:
+    """A line every few seconds; a short job has none."""
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
-        self._next = PLAIN_STEP
+    def __init__(self, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._unit, self._clock = unit, clock
+        self._last = clock()
 
     def report(self, label: str, done: int, total: int) -> None:
-        if not total or done / total < self._next:
+        """Print where the work stands, unless that was done a moment ago."""
+        if not total or self._clock() - self._last < PLAIN_EVERY_S:
             return
-        self._next = done / total + PLAIN_STEP
+        self._last = self._clock()
         counted = f"{show.size(done)} of {show.size(total)}" if self._unit == "bytes" else f"{done} of {total}"
         click.echo(f"{done / total:4.0%}  {counted}  {label}", err=True)
 

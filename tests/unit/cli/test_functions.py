@@ -51,7 +51,8 @@ def test_an_answer_comes_with_numbered_citations(ragq: Run, filled: Desk) -> Non
 def test_an_unanswerable_question_says_why_and_shows_the_closest_passage(ragq: Run, filled: Desk) -> None:
     result = ragq("ask", "who gives a dog its favourite breakfast biscuits", "-c", "docs")
     assert result.exit_code == 0, result.output
-    assert "needed 0.50" in result.stdout
+    assert "0.50 is needed" in result.stdout
+    assert "Why: the closest passages do not cover the question" in result.stdout
     assert "Closest passage: the wing gives lift" in result.stdout
 
 

@@ -11,6 +11,7 @@ from click.testing import Result
 from clients.errors import NotFound
 from tests.unit.cli.desk import Desk
 from ui.cli import show
+from ui.cli.progress import PlainMeter
 
 Run = Callable[..., Result]
 
@@ -126,3 +127,14 @@ def test_sizes_for_people(num_bytes: int, words: str) -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0.44, "0.4 s"), (131, "02:11"), (3909, "1:05:09")])
 def test_durations_for_people(seconds: float, words: str) -> None:
     assert show.duration(seconds) == words
+
+
+def test_into_a_file_progress_is_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    meter = PlainMeter("bytes", clock=lambda: now)
+    for second in range(12):
+        now = float(second)
+        meter.report("3/9 storing a.md", second * 100, 1200)
+    assert (
+        capsys.readouterr().err == " 42%  500 B of 1.2 KB  3/9 storing a.md\n 83%  1.0 KB of 1.2 KB  3/9 storing a.md\n"
+    )
