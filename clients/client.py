@@ -298,7 +298,7 @@ class _Link:
         finally:
             self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}"))
             self._refuse()
-            sockets.close_monitored(self._socket)
+            sockets.close_monitored(self._socket, self._monitor)
             self._wake.close()
 
     def _turn(self, ready: dict[Any, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from dataclasses import dataclass
 
 import zmq
@@ -14,12 +15,17 @@ HEARTBEAT_MS = 500
 HEARTBEAT_TIMEOUT_MS = 1500
 MAX_MESSAGE_BYTES = 4 << 20
 
+_lock = threading.Lock()
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
 
 
 def context() -> zmq.Context[zmq.Socket[bytes]]:
     """This process's context; a forked child gets its own and never touches its parent's."""
-    return _contexts.setdefault(os.getpid(), zmq.Context())
+    pid = os.getpid()
+    with _lock:
+        if pid not in _contexts:
+            _contexts[pid] = zmq.Context()
+        return _contexts[pid]
 
 
 def dealer(address: str, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
@@ -61,9 +67,10 @@ def disconnections(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     return socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
 
 
-def close_monitored(socket: zmq.Socket[bytes]) -> None:
-    """Close a socket that has a monitor, monitor first."""
+def close_monitored(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+    """Close a socket and its monitor, monitor first."""
     socket.disable_monitor()
+    monitor.close(0)
     socket.close()
 
 
@@ -78,6 +85,15 @@ def _socket(kind: int, linger_ms: int) -> zmq.Socket[bytes]:
     socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
     socket.set(zmq.TCP_KEEPALIVE, 1)
     return socket
+
+
+def _new_lock() -> None:
+    """A fork while another thread held the lock would leave it locked in the child for ever."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_lock)
 
 
 @dataclass(slots=True)

@@ -287,8 +287,8 @@ class Proxy:
     def _close(self) -> None:
         self._dispatcher.abandon()
         self._act()
-        sockets.close_monitored(self._front)
-        sockets.close_monitored(self._back)
+        sockets.close_monitored(self._front, self._front_lost)
+        sockets.close_monitored(self._back, self._back_lost)
 
 
 def _route(client: bytes, waited_ms: int) -> bytes:
