@@ -84,7 +84,7 @@ def _modern(given: Iterable[Given]) -> tuple[list[Given], tuple[str, ...]]:
 
 
 def _typed(given: Given, file: Path | None) -> Given:
-    """The value as its key's type wants it; a file's relative paths are relative to the file."""
+    """The value as its key's type wants it; relative paths in a file are relative to the file."""
     try:
         hint = hint_of(given.path)
         value = _from_text(hint, str(given.value)) if given.is_text else given.value
@@ -93,8 +93,8 @@ def _typed(given: Given, file: Path | None) -> Given:
         raise ConfigError(f"{given.place}: unknown key {error.args[0]}") from None
     except BadRequest as error:
         raise ConfigError(f"{given.place}: {error.message}", help=error.help) from None
-    if file and not given.is_text and given.key in PATHS:
-        value = _anchored(value, file.parent)
+    if given.key in PATHS:
+        value = _anchored(value, file.parent if file and not given.is_text else Path.cwd())
     return replace(given, value=value)
 
 

@@ -90,7 +90,7 @@ class Home:
             except BlockingIOError:
                 raise HomeLocked(
                     f"the data directory {self.path} is in use by another ragq, pid {self.owner() or 'unknown'}",
-                    help="stop it with 'ragq down', or give this one a directory and ports of its own: --data-dir DIR --port-offset 100",
+                    help="stop it with 'ragq down', or start this one with --data-dir DIR --port-offset 100",
                 ) from None
             _write_pid(file.fileno())
             yield

@@ -122,6 +122,20 @@ class LogFile:
             self._file.close()
 
 
+class ToFile(logging.Handler):
+    """Sends the log of this process to a LogFile."""
+
+    def __init__(self, role: str, file: LogFile) -> None:
+        super().__init__()
+        self._role, self._file = role, file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        self._file.write(
+            Record(round(record.created, 3), record.levelname, self._role, record.getMessage(), record.name)
+        )
+
+
 def old_name(path: Path, number: int) -> Path:
     """Where the log of ``number`` turns ago lies."""
     return path.with_name(f"{path.name}.{number}") if number else path

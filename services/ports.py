@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import socket
 import time
@@ -16,6 +15,8 @@ from clients.config import Config, Endpoint
 from clients.errors import ConfigError, PortBusy, RagqError
 
 _LISTEN = "0A"
+_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_DENIED = errno.EACCES
 
 
 class PortTaken(PortBusy):
@@ -94,16 +95,12 @@ def is_free(wanted: Socket) -> bool:
     return True
 
 
-_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-_DENIED = errno.EACCES
-
-
 def holder(port: int) -> Holder | None:
     """The process that listens at a port; None where the system does not tell (another user's, or no /proc)."""
     inodes = _listening(port)
     for folder in Path("/proc").glob("[0-9]*") if inodes else ():
         with suppress(OSError):  # not ours to look into, or gone meanwhile
-            if any(os.readlink(link) in inodes for link in folder.glob("fd/*")):
+            if any(str(link.readlink()) in inodes for link in folder.glob("fd/*")):
                 return _describe(folder)
     return None
 
