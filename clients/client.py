@@ -251,7 +251,7 @@ class _Link:
         self.pid = os.getpid()
         self._calls = Calls(address)
         self._inbox: deque[Pending | int] = deque()
-        self._wake = sockets.Wake.open()
+        self._wake = sockets.Wake()
         self._closing = False
         self._socket = sockets.dealer(address)
         self._monitor = sockets.disconnections(self._socket)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from dataclasses import dataclass
 
 import zmq
 
@@ -96,28 +95,29 @@ def _new_lock() -> None:
 os.register_at_fork(after_in_child=_new_lock)
 
 
-@dataclass(slots=True)
 class Wake:
-    """A pipe that lets any thread wake the one that polls sockets."""
+    """A pipe that lets any thread wake the one that polls sockets.
 
-    reader: int
-    writer: int
-    signalled: bool = False
-    closed: bool = False
+    Attributes:
+        reader: the file descriptor to poll.
+    """
 
-    @classmethod
-    def open(cls) -> Wake:
-        """A new pipe; neither end blocks."""
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        return cls(reader, writer)
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self._writer, False)
+        self._is_signalled = False
+        self._is_closed = False
+        self._lock = threading.Lock()
 
     def set(self) -> None:
-        """Wake the poller; cheap when it is awake already."""
-        if not (self.signalled or self.closed):
-            self.signalled = True
-            os.write(self.writer, b"\0")
+        """Wake the poller; cheap when it is awake already, without effect when it is gone."""
+        if self._is_signalled:
+            return
+        with self._lock:
+            if not (self._is_signalled or self._is_closed):
+                self._is_signalled = True
+                os.write(self._writer, b"\0")
 
     def clear(self) -> None:
         """Called by the poller before it looks at what others left for it.
@@ -127,10 +127,11 @@ class Wake:
         """
         with contextlib.suppress(BlockingIOError):
             os.read(self.reader, 64)
-        self.signalled = False
+        self._is_signalled = False
 
     def close(self) -> None:
-        """Close both ends; waking is without effect from then on."""
-        self.closed = True
-        os.close(self.reader)
-        os.close(self.writer)
+        """Close both ends; the lock keeps a late setter from writing to a descriptor that others use by now."""
+        with self._lock:
+            self._is_closed = True
+            os.close(self.reader)
+            os.close(self._writer)

@@ -63,7 +63,7 @@ class Worker:
         self.slots = slots or service.slots
         self._handling = Handling(service)
         self._socket = sockets.dealer(address, linger_ms=1000)
-        self._wake = sockets.Wake.open()
+        self._wake = sockets.Wake()
         self._outbox: deque[list[Any]] = deque()
         self._running: dict[Key, Running] = {}
         self._ready = Ready(
