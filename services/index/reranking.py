@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from clients.errors import ModelNotLoaded, RagqError
@@ -14,7 +17,7 @@ from services.service import Call
 
 from .chunks import Found
 from .embedding import LLM
-from .fusion import fuse
+from .fusion import best_first, fuse
 
 BUDGET_S = 2.0
 MAX_CANDIDATES = 30
@@ -22,6 +25,22 @@ MIN_CANDIDATES = 2
 FIRST_COST_S = 2e-5
 FORGET = 0.3
 RETRY_AFTER_S = 30.0
+
+
+@dataclass(slots=True)
+class Trail:
+    """What a search found out on its way: scores by signal, seconds by stage, what was left out."""
+
+    signals: dict[str, dict[str, float]] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure a stage."""
+        started = time.perf_counter()
+        yield
+        self.timings[stage] = time.perf_counter() - started
 
 
 class Reranking:
@@ -40,9 +59,14 @@ class Reranking:
         self._absent_reason = ""
 
     def apply(
-        self, request: Search, order: dict[str, float], kind: HitScore, known: Mapping[str, Found],
-        signals: dict[str, dict[str, float]], notes: list[str], call: Call,
-    ) -> tuple[dict[str, float], HitScore]:  # fmt: skip
+        self,
+        request: Search,
+        order: dict[str, float],
+        kind: HitScore,
+        known: Mapping[str, Found],
+        trail: Trail,
+        call: Call,
+    ) -> tuple[dict[str, float], HitScore]:
         """The order after reranking, or the one given, with a note that says why.
 
         A similarity (late interaction) is one signal more beside words and vectors: alone it is worse
@@ -50,18 +74,18 @@ class Reranking:
         """
         texts = {id_: known[id_].chunk.text for id_ in list(order)[:MAX_CANDIDATES]}
         chosen = self._affordable(texts, min(BUDGET_S, 0.4 * call.remaining_s))
-        ranked = self._ask(request.query, [texts[id_] for id_ in chosen], notes) if request.query.strip() else []
+        ranked = self._ask(request.query, [texts[id_] for id_ in chosen], trail.notes) if request.query.strip() else []
         if not ranked:
             return order, kind
         scores = {chosen[r.index]: r.score for r in ranked}
         if all(r.score == r.logit for r in ranked):
-            signals["rerank"] = scores
-            return fuse(signals), "fused"
+            trail.signals["rerank"] = scores
+            return fuse(trail.signals), "fused"
         if len(scores) < min(request.top_k, len(order)):
-            notes.append(f"not reranked: the time allows {len(scores)} passages, {request.top_k} are wanted")
+            trail.notes.append(f"not reranked: the time allows {len(scores)} passages, {request.top_k} are wanted")
             return order, kind
-        signals["rerank"] = scores
-        return dict(sorted(scores.items(), key=lambda pair: -pair[1])), "probability"
+        trail.signals["rerank"] = scores
+        return best_first(scores), "probability"
 
     def _affordable(self, texts: Mapping[str, str], budget_s: float) -> list[str]:
         """The first candidates whose texts fit into the time."""

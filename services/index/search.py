@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,10 +14,10 @@ from services.service import Call
 from .catalog import Catalog, Shelf
 from .chunks import Found
 from .embedding import LLM
-from .fusion import fuse, ranks
+from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
-from .reranking import Reranking
+from .reranking import Reranking, Trail
 from .stores.base import VectorStore
 
 MAX_TOP_K = 1000
@@ -28,22 +25,6 @@ MAX_QUERY_CHARS = 20_000
 DEPTH = 100
 COVERING_HITS = 3
 EMBED_TIMEOUT_S = 10.0
-
-
-@dataclass(slots=True)
-class Trail:
-    """What a search found out on its way."""
-
-    signals: dict[str, dict[str, float]] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Measure a stage."""
-        started = time.perf_counter()
-        yield
-        self.timings[stage] = time.perf_counter() - started
 
 
 class Searcher:
@@ -68,60 +49,66 @@ class Searcher:
         shelf = self._catalog.shelf(request.collection)
         trail = Trail()
         depth = max(DEPTH, 2 * request.top_k)
+        vector = None
         if request.mode != "keyword" and shelf.dimension:
-            self._dense(shelf, request, depth, trail, call)
+            vector = self._vector(shelf, request, trail, call)
+        if vector is not None:
+            call.check()
+            with trail.timed("dense"):
+                trail.signals["dense"] = self._near(shelf, vector, depth)
         if request.mode != "dense" and request.query.strip():
             with trail.timed("keyword"):
-                found = self._keywords.of(shelf.key).search(request.query, depth)
-                trail.signals["keyword"] = {match.id: match.score for match in found}
+                trail.signals["keyword"] = self._matching(shelf, request.query, depth)
+        if vector is not None and len(trail.signals) > 1:
+            self._complete(shelf, request, vector, trail)
         return self._answer(shelf, request, trail, call)
 
-    def _dense(self, shelf: Shelf, request: Search, depth: int, trail: Trail, call: Call) -> None:
-        try:
-            with trail.timed("embed"):
-                vector = self._vector(shelf, request, call)
-        except RagqError as error:
-            if request.mode == "dense":
-                raise
-            trail.notes.append(f"searched by words only: {error.message}")
-            return
-        call.check()
-        with trail.timed("dense"):
-            near = self._store.query(shelf.key, vector, depth)[0]
-            trail.signals["dense"] = {hit.id: hit.score for hit in near}
+    def _near(self, shelf: Shelf, vector: np.ndarray, k: int, among: Sequence[str] | None = None) -> dict[str, float]:
+        return {hit.id: hit.score for hit in self._store.query(shelf.key, vector, k, among)[0]}
 
-    def _vector(self, shelf: Shelf, request: Search, call: Call) -> np.ndarray:
-        """The question's vector, float32 [1, dim]."""
+    def _matching(self, shelf: Shelf, query: str, k: int, among: Sequence[str] | None = None) -> dict[str, float]:
+        return {match.id: match.score for match in self._keywords.of(shelf.key).search(query, k, among)}
+
+    def _complete(self, shelf: Shelf, request: Search, vector: np.ndarray, trail: Trail) -> None:
+        """Let each signal score the other's candidates too: what it did not rank is not its worst."""
+        dense, keyword = trail.signals["dense"], trail.signals["keyword"]
+        unseen, unmatched = [id_ for id_ in keyword if id_ not in dense], [id_ for id_ in dense if id_ not in keyword]
+        dense |= self._near(shelf, vector, len(unseen), unseen)
+        keyword |= dict.fromkeys(unmatched, 0.0) | self._matching(shelf, request.query, len(unmatched), unmatched)
+
+    def _vector(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> np.ndarray | None:
+        """The question's vector, float32 [1, dim]; None when hybrid search has to do without."""
         if request.vector is not None:
             vector = np.asarray(request.vector, np.float32).reshape(1, -1)
             if vector.shape[1] != shelf.dimension or not np.isfinite(vector).all():
                 raise BadRequest(f"vector: {shelf.dimension} finite numbers are wanted, {vector.shape[1]} came")
             return vector
-        vectors = self._llm.embed([request.query], "query", timeout_s=min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s))
-        if vectors.shape[1] != shelf.dimension:
-            check_model(shelf, "another model", int(vectors.shape[1]))
+        try:
+            with trail.timed("embed"):
+                return self._embedded(shelf, request.query, call)
+        except RagqError as error:
+            if request.mode == "dense":
+                raise
+            trail.notes.append(f"searched by words only: {error.message}")
+            return None
+
+    def _embedded(self, shelf: Shelf, query: str, call: Call) -> np.ndarray:
+        vectors = self._llm.embed([query], "query", timeout_s=min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s))
+        if vectors.shape != (1, shelf.dimension):
+            check_model(shelf, "another model", int(vectors.shape[-1]))
         return vectors
 
     def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
         known = self._catalog.documents.chunks.found(list({id_ for s in trail.signals.values() for id_ in s}))
         for name, scores in trail.signals.items():
             trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
-        order, kind = self._order(request, trail)
+        order, kind = _order(request, trail.signals)
         if request.rerank and order:
             call.check()
             with trail.timed("rerank"):
-                order, kind = self._reranking.apply(request, order, kind, known, trail.signals, trail.notes, call)
+                order, kind = self._reranking.apply(request, order, kind, known, trail, call)
         hits = _hits(list(order.items())[: request.top_k], kind, known, trail.signals)
         return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes)
-
-    def _order(self, request: Search, trail: Trail) -> tuple[dict[str, float], HitScore]:
-        """Scores of all candidates, best first, before reranking."""
-        signals = trail.signals
-        if request.mode == "dense" or not signals.get("keyword"):
-            return _sorted(signals.get("dense", {})), "similarity"
-        if request.mode == "keyword" or not signals.get("dense"):
-            return _sorted(signals["keyword"]), "bm25"
-        return fuse(signals), "fused"
 
     def _coverage(self, shelf: Shelf, question: str, hits: Sequence[Hit]) -> float:
         """Share of the question's telling words, weighed by rarity, that the best hits contain."""
@@ -146,15 +133,20 @@ def _check(request: Search) -> None:
         raise BadRequest(f"the query has {len(request.query)} characters; the limit is {MAX_QUERY_CHARS}")
 
 
-def _sorted(scores: Mapping[str, float]) -> dict[str, float]:
-    return dict(sorted(scores.items(), key=lambda pair: -pair[1]))
+def _order(request: Search, signals: Signals) -> tuple[dict[str, float], HitScore]:
+    """Scores of all candidates, best first, before reranking."""
+    if request.mode == "dense" or not signals.get("keyword"):
+        return best_first(signals.get("dense", {})), "similarity"
+    if request.mode == "keyword" or not signals.get("dense"):
+        return best_first(signals["keyword"]), "bm25"
+    return fuse(signals), "fused"
 
 
 def _hits(
     order: Sequence[tuple[str, float]],
     kind: HitScore,
     known: Mapping[str, Found],
-    signals: Mapping[str, Mapping[str, float]],
+    signals: Signals,
 ) -> list[Hit]:
     places = {name: ranks(scores) for name, scores in signals.items()}
     hits = []
