@@ -1,0 +1,274 @@
+"""Ask, and see where the answer comes from."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from clients.errors import RagqError
+from clients.index import Chat, Collection
+from ui import session
+from ui.desk import new_chat_id
+from ui.exchanges import Exchange
+from ui.labels import Labels
+from ui.parts import drawer
+from ui.parts.banner import failure
+from ui.parts.prose import prose
+from ui.prose import escaped, shortened
+from ui.questions import SUGGESTIONS
+from ui.runs import Run
+from ui.views import chat as view
+from ui.views.collections import SAMPLE, title_of
+from ui.views.passage import Target
+
+EVERY_S = 0.25
+MAX_CHATS = 15
+CONNECT = """llm:
+  generate:
+    name: qwen2.5-coder-0.5b-instruct   # ragq models pull better
+"""
+
+
+def page() -> None:
+    """The chat of this tab: earlier rounds, the answer under way, and the input."""
+    words, tab = session.labels(), session.tab()
+    collection = session.collection()
+    run = session.desk().current(tab.chat_id)
+    exchanges = session.desk().exchanges(tab.chat_id)
+    _chats(words)
+    if not exchanges and run is None:
+        _greeting(collection, words)
+    for i, exchange in enumerate(exchanges):
+        _question(exchange)
+        with _answer_bubble():
+            _answer(exchange, f"{tab.chat_id}-{i}", words)
+    if run is not None:
+        _question(run.exchange)
+        with _answer_bubble():
+            _under_way(run, words)
+    _input(collection, words, is_busy=run is not None and not run.is_over)
+    _drawers()
+
+
+def _drawers() -> None:
+    tab = session.tab()
+    target, tab.opened = tab.opened, None
+    document_id, tab.document_id = tab.document_id, ""
+    if document_id:
+        drawer.chunks(document_id)
+    elif target is not None:
+        drawer.passage(target)
+
+
+# -- before the first question -----------------------------------------------------------------------
+
+
+def _greeting(collection: Collection | None, words: Labels) -> None:
+    if collection is None:
+        _teach(words("chat.no_collection"), words("chat.no_collection_text"), words)
+    elif not collection.num_documents:
+        _teach(words("chat.empty", title=title_of(collection)), words("chat.empty_text"), words)
+    else:
+        st.header(words("chat.greeting"), anchor=False)
+        about = words(
+            "chat.about", title=title_of(collection), documents=collection.num_documents, chunks=collection.num_chunks
+        )
+        st.caption(escaped(about))
+        _suggestions(collection, words)
+
+
+def _teach(title: str, text: str, words: Labels) -> None:
+    st.header(escaped(title), anchor=False)
+    st.text(text)
+    if st.button(words("chat.add"), icon=":material/add:", type="primary"):
+        st.switch_page("pages/ingest.py")
+
+
+def _suggestions(collection: Collection, words: Labels) -> None:
+    if collection.name != SAMPLE:
+        return
+    st.space("small")
+    st.caption(words("chat.suggested"))
+    columns = [*st.columns(2), *st.columns(2)]
+    for i, suggestion in enumerate(SUGGESTIONS[words.language]):
+        with columns[i].container(border=True, height="stretch"):
+            st.caption(words(f"chat.suggest_{suggestion.kind}"))
+            ask = session.on_click(partial(_ask, suggestion.text, collection.name))
+            st.button(escaped(suggestion.text), key=f"suggest-{i}", type="tertiary", on_click=ask)
+
+
+# -- asking ------------------------------------------------------------------------------------------
+
+
+def _input(collection: Collection | None, words: Labels, *, is_busy: bool) -> None:
+    hint = words("chat.input", title=title_of(collection)) if collection else words("chat.input_none")
+    if is_busy:
+        hint = words("chat.input_busy")
+    elif not session.is_ready("llm"):
+        hint = words("chat.input_waiting")
+    is_open = collection is not None and not is_busy and session.is_ready("llm")
+    st.chat_input(hint, key="question", disabled=not is_open, on_submit=session.on_click(_asked))
+
+
+def _asked() -> None:
+    collection = session.collection()
+    question = str(st.session_state["question"]).strip()
+    if collection is not None and question:
+        _ask(question, collection.name)
+
+
+def _ask(question: str, collection: str) -> None:
+    tab = session.tab()
+    chat_id = tab.chat_id or new_chat_id()
+    session.desk().ask(chat_id, collection, question)
+    tab.chat_id = chat_id
+
+
+def _under_way(run: Run, words: Labels) -> None:
+    if not run.is_over:
+        st.fragment(_follow, run_every=EVERY_S)(run.chat_id)
+    elif run.error is not None:
+        failure(run.error, words)
+        again = session.on_click(partial(_ask, run.question, run.exchange.collection))
+        st.button(words("chat.again"), icon=":material/replay:", on_click=again)
+    else:
+        _answer(run.exchange, f"{run.chat_id}-now", words)
+        st.warning(escaped(words("chat.unsaved", message=run.save_error.message if run.save_error else "")))
+        save = session.on_click(partial(session.desk().runs.keep, run))
+        st.button(words("chat.save"), icon=":material/save:", on_click=save)
+
+
+def _follow(chat_id: str) -> None:
+    """The answer as it grows; the process holds it, so leaving the page does not end it."""
+    words, runs = session.labels(), session.desk().runs
+    run = runs.of(chat_id)
+    if run is None or run.is_over:
+        st.rerun()
+        return
+    exchange = run.exchange
+    if exchange.text:
+        said = view.said(exchange, words)
+        prose(said.blocks, key=f"{chat_id}-growing", hints=[target.document for target in said.targets])
+    else:
+        st.caption(view.progress(exchange, words))
+    st.button(words("chat.stop"), icon=":material/stop_circle:", key="stop", on_click=partial(runs.stop, chat_id))
+
+
+# -- one round ---------------------------------------------------------------------------------------
+
+
+def _question(exchange: Exchange) -> None:
+    with st.chat_message("user", avatar=":material/person:"):
+        st.text(exchange.question)
+
+
+def _answer_bubble() -> st.delta_generator.DeltaGenerator:
+    return st.chat_message("assistant", avatar=":material/auto_stories:")
+
+
+def _answer(exchange: Exchange, key: str, words: Labels) -> None:
+    said = view.said(exchange, words)
+    if said.how == "absent":
+        _absent(exchange, said, key, words)
+    else:
+        _text(said, f"{key}-text")
+        _sources(said, key)
+        _footnote(said, key, words)
+    with st.expander(words("why.title"), type="compact"):
+        _text(view.why(exchange, words), f"{key}-why")
+
+
+def _text(said: view.Said, key: str) -> None:
+    clicked = prose(said.blocks, key=key, hints=[target.document for target in said.targets])
+    if clicked is not None and clicked < len(said.targets):
+        session.tab().opened = said.targets[clicked]
+
+
+def _sources(said: view.Said, key: str) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for i, source in enumerate(said.sources):
+            show = partial(_open, source.target)
+            st.button(escaped(source.label), key=f"{key}-source-{i}", on_click=show, icon=":material/description:")
+
+
+def _footnote(said: view.Said, key: str, words: Labels) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if said.footnote:
+            st.caption(escaped(said.footnote), width="content")
+        if said.how == "quoted":
+            with st.popover(words("chat.connect"), type="tertiary", key=f"{key}-connect"):
+                st.text(words("chat.connect_text"))
+                st.code(CONNECT, language="yaml")
+                st.text(words("chat.connect_then"))
+
+
+def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> None:
+    with st.container(border=True):
+        st.markdown(f":material/search_off: **{words('chat.absent')}**")
+        if exchange.decision:
+            st.text(view.absent_reason(exchange.decision, exchange.hits, words))
+        if said.targets:
+            show = partial(_open, said.targets[0])
+            st.button(words("chat.closest"), key=f"{key}-closest", on_click=show, icon=":material/menu_book:")
+
+
+def _open(target: Target) -> None:
+    session.tab().opened = target
+
+
+# -- earlier chats -----------------------------------------------------------------------------------
+
+
+def _chats(words: Labels) -> None:
+    with st.sidebar:
+        is_fresh = not session.tab().chat_id
+        st.button(words("chat.new"), icon=":material/add_comment:", on_click=_new, disabled=is_fresh, width="stretch")
+        try:
+            chats = session.desk().mesh.index.chats()[:MAX_CHATS]
+        except RagqError:  # the page itself says that the Index service is away
+            return
+        if chats:
+            st.caption(words("chat.earlier"))
+        with st.container(key="side-chats"):
+            for chat in chats:
+                _chat(chat, words)
+
+
+def _chat(chat: Chat, words: Labels) -> None:
+    title = escaped(shortened(chat.title, 24))
+    if chat.id == session.tab().chat_id:
+        title = f"**{title}**"
+    left, right = st.columns([6, 1], gap="small", vertical_alignment="center")
+    left.button(
+        title, key=f"chat-{chat.id}", type="tertiary", on_click=partial(_resume, chat), help=escaped(chat.title)
+    )
+    is_asked = right.button(
+        "", key=f"forget-{chat.id}", type="tertiary", icon=":material/delete:", help=words("chat.delete")
+    )
+    if is_asked:
+        st.dialog(words("chat.delete"))(_forget)(chat)
+
+
+def _new() -> None:
+    session.tab().chat_id = ""
+
+
+def _resume(chat: Chat) -> None:
+    session.tab().chat_id = chat.id
+    session.choose(chat.collection)
+
+
+def _forget(chat: Chat) -> None:
+    words = session.labels()
+    st.text(shortened(chat.title, 120))
+    st.text(words("chat.delete_ask"))
+    if st.button(words("documents.delete_yes"), type="primary", icon=":material/delete:"):
+        with session.reported(words):
+            session.desk().mesh.index.delete_chat(chat.id)
+        if session.tab().chat_id == chat.id:
+            _new()
+        st.rerun()
+
+
+page()

@@ -1,0 +1,156 @@
+"""Add documents: typed, uploaded or from the server's disk, and follow the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from clients.errors import RagqError
+from clients.index import Chunking, Collection, Job, Text
+from ui import session
+from ui.labels import Labels
+from ui.parts import jobs
+from ui.parts.banner import banner
+from ui.prose import escaped, shortened
+from ui.views import ingest as view
+from ui.views.collections import title_of
+from ui.views.health import Banner
+
+ROOTS = """index:
+  roots: [/srv/documents]
+"""
+
+
+def page() -> None:
+    """Three ways in, how texts are cut, and the jobs under way."""
+    words = session.labels()
+    st.header(words("ingest.title"), anchor=False)
+    collection = session.collection()
+    if collection is None:
+        _first(words)
+        return
+    st.caption(escaped(words("ingest.into", title=title_of(collection))))
+    upload, typed, path = st.tabs([words("ingest.upload"), words("ingest.type"), words("ingest.path")])
+    with upload:
+        _upload(collection, words)
+    with typed:
+        _type(collection, words)
+    with path:
+        _path(collection, words)
+    jobs.progress()
+
+
+def _first(words: Labels) -> None:
+    st.text(words("chat.no_collection"))
+    if st.button(words("collections.create"), type="primary", icon=":material/add:"):
+        st.switch_page("pages/collections.py")
+
+
+def _cut(words: Labels, key: str, *, by_line: bool = False) -> Chunking | None:
+    """The numbers of the form; None while they cannot be."""
+    index = session.desk().mesh.config.index
+    with st.expander(words("ingest.cutting"), icon=":material/content_cut:"):
+        left, right = st.columns(2)
+        size = left.number_input(
+            words("ingest.size"), view.MIN_SIZE, view.MAX_SIZE, index.chunk_size, 64, key=f"size-{key}",
+            help=words("ingest.size_help"),
+        )  # fmt: skip
+        overlap = right.number_input(
+            words("ingest.overlap"), 0, view.MAX_SIZE, index.overlap, 16, key=f"overlap-{key}",
+            help=words("ingest.overlap_help"),
+        )  # fmt: skip
+    cut = view.cut(int(size), int(overlap), by_line, words)
+    if cut.problem:
+        st.error(escaped(cut.problem), icon=":material/error:")
+        return None
+    return cut.chunking
+
+
+def _done(add: Callable[[], Job], words: Labels) -> bool:
+    """Whether the documents are on their way; says why not."""
+    try:
+        add()
+    except RagqError as error:
+        banner(Banner(words("banner.failed", message=error.message), error.help))
+        return False
+    st.toast(words("ingest.queued"), icon=":material/check:")
+    return True
+
+
+def _upload(collection: Collection, words: Labels) -> None:
+    tab = session.tab()
+    files = st.file_uploader(
+        words("ingest.files"),
+        accept_multiple_files=True,
+        key=f"files-{tab.num_uploads}",
+        help=words("ingest.files_help"),
+    )
+    chunking = _cut(words, "upload")
+    is_ready = bool(files) and chunking is not None
+    if st.button(
+        words("ingest.add"), type="primary", icon=":material/upload:", disabled=not is_ready, key="add-upload"
+    ):
+        assert chunking is not None
+        if _done(lambda: _send(collection.name, list(files), chunking, words), words):
+            tab.num_uploads += 1
+            st.rerun()
+
+
+def _send(collection: str, files: list[UploadedFile], chunking: Chunking, words: Labels) -> Job:
+    names = view.free_names(file.name for file in files)
+    with st.empty():
+        return session.desk().mesh.index.add(
+            collection,
+            files={name: file.getvalue() for name, file in zip(names, files, strict=True)},
+            chunking=chunking,
+            on_upload=partial(_sent, words),
+        )
+
+
+def _sent(words: Labels, name: str, held: int, total: int) -> None:
+    st.progress(held / max(1, total), text=escaped(words("ingest.sending", name=name)))
+
+
+def _type(collection: Collection, words: Labels) -> None:
+    tab = session.tab()
+    name = st.text_input(words("ingest.text_name"), key=f"text-name-{tab.num_uploads}", max_chars=200)
+    text = st.text_area(
+        words("ingest.text"), key=f"text-{tab.num_uploads}", height=220, placeholder=words("ingest.text_hint")
+    )
+    by_line = st.checkbox(words("ingest.by_line"), help=words("ingest.by_line_help"), key="by-line")
+    lines = view.lines_of(text)
+    if by_line and lines:
+        st.caption(words("ingest.num_lines", count=len(lines)))
+    chunking = _cut(words, "type", by_line=by_line)
+    is_ready = bool(lines) and chunking is not None
+    if st.button(words("ingest.add"), type="primary", icon=":material/add:", disabled=not is_ready, key="add-text"):
+        assert chunking is not None
+        named = Text(name.strip() or shortened(lines[0], 60), text)
+        if _done(lambda: session.desk().mesh.index.add(collection.name, texts=[named], chunking=chunking), words):
+            tab.num_uploads += 1
+            st.rerun()
+
+
+def _path(collection: Collection, words: Labels) -> None:
+    roots = session.desk().mesh.config.index.roots
+    if not roots:
+        banner(Banner(words("ingest.no_roots"), words("ingest.no_roots_text"), is_error=False))
+        st.code(ROOTS, language="yaml")
+        return
+    st.caption(escaped(words("ingest.roots", roots=", ".join(roots))))
+    paths = view.lines_of(st.text_area(words("ingest.paths"), key="paths", height=100, placeholder=roots[0]))
+    outside = view.first_outside(paths, roots)
+    if outside:
+        st.error(escaped(words("ingest.outside", path=outside)), icon=":material/error:")
+    chunking = _cut(words, "path")
+    is_ready = bool(paths) and not outside and chunking is not None
+    if st.button(words("ingest.add"), type="primary", icon=":material/add:", disabled=not is_ready, key="add-path"):
+        assert chunking is not None
+        if _done(lambda: session.desk().mesh.index.add(collection.name, paths=paths, chunking=chunking), words):
+            st.rerun()
+
+
+page()

@@ -1,0 +1,72 @@
+"""Ingest jobs as cards that follow the work while the page stays usable."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from clients.errors import RagqError
+from clients.index import JobRecord
+from ui import session
+from ui.labels import Labels
+from ui.prose import escaped
+from ui.views import ingest as view
+
+EVERY_S = 0.5
+MAX_FINISHED = 3
+MAX_FAILURES = 20
+
+
+def progress() -> None:
+    """Running jobs, refreshed by themselves, and the last finished ones."""
+    words = session.labels()
+    jobs = session.desk().mesh.index.jobs()
+    if not jobs:
+        return
+    st.subheader(words("jobs.title"), anchor=False)
+    if view.running(jobs):
+        st.fragment(_live, run_every=EVERY_S)()
+    else:
+        _cards(jobs, words)
+
+
+def _live() -> None:
+    words = session.labels()
+    try:
+        jobs = session.desk().mesh.index.jobs()
+    except RagqError as error:
+        st.caption(escaped(words("banner.failed", message=error.message)))
+        return
+    if not view.running(jobs):
+        st.rerun()
+    _cards(jobs, words)
+
+
+def _cards(jobs: list[JobRecord], words: Labels) -> None:
+    working = view.running(jobs)
+    finished = [job for job in jobs if job not in working][:MAX_FINISHED]
+    for job in [*working, *finished]:
+        with st.container(border=True, key=f"job-{job.id}"):
+            _card(view.card(job, words), words)
+
+
+def _card(card: view.Card, words: Labels) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.markdown(f"**{escaped(card.headline)}** · {escaped(words('jobs.into', collection=card.collection))}")
+    if card.is_running:
+        cancel = session.on_click(partial(_cancel, card.id))
+        right.button(words("jobs.cancel"), key=f"cancel-{card.id}", on_click=cancel, icon=":material/close:")
+        st.progress(card.fraction)
+    st.caption(escaped(card.facts))
+    if card.current:
+        st.caption(escaped(card.current))
+    if card.reason:
+        st.error(escaped(card.reason))
+    for document in card.failures[:MAX_FAILURES]:
+        fix = f"  \n{escaped(words('documents.fix', fix=document.fix))}" if document.fix else ""
+        st.error(f"**{escaped(document.name)}** — {escaped(document.reason)}{fix}", icon=":material/error:")
+
+
+def _cancel(job_id: str) -> None:
+    session.desk().mesh.index.job(job_id).cancel()

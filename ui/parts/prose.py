@@ -1,0 +1,47 @@
+"""Text from outside on the page: built from text nodes only, with numbers that can be clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ui.prose import Block, plain_dicts
+
+Renderer = Callable[..., Any]
+_HERE = Path(__file__).parent
+_NAME = "ragq_prose"
+_JS = (_HERE / "prose.js").read_text(encoding="utf-8")
+_CSS = (_HERE / "prose.css").read_text(encoding="utf-8")
+
+
+def _register() -> Renderer:
+    renderer: Renderer = st.components.v2.component(_NAME, js=_JS, css=_CSS)
+    return renderer
+
+
+# One registration serves every text of every page.
+_component: Callable[[], Renderer] = st.cache_resource(_register, show_spinner=False)
+
+
+def prose(blocks: Sequence[Block], *, key: str, hints: Sequence[str] = (), is_source: bool = False) -> int | None:
+    """Show blocks of text.
+
+    Args:
+        blocks: what to show.
+        key: stays the same while the text grows.
+        hints: what each number opens, for the pointer and for screen readers.
+        is_source: a passage of a document, as opposed to an answer.
+
+    Returns:
+        The target of the number that was clicked just now, or None.
+    """
+    data = {"blocks": plain_dicts(blocks), "hints": list(hints), "source": is_source}
+    clicked = _component()(key=key, data=data, on_opened_change=_noticed).opened
+    return clicked if isinstance(clicked, int) else None
+
+
+def _noticed() -> None:
+    """A click is read where the text is shown; Streamlit wants a callback to pass it on."""
