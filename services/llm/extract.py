@@ -135,13 +135,10 @@ def _scores(question: str, candidates: Sequence[Candidate], similarity: Similari
     words = [_share(wanted, c.words, weights) for c in candidates]
     around = [_share(wanted, passages[c.passage], weights) for c in candidates]
     meaning = _meaning(question, candidates, words, similarity) if similarity else words
-    number = NUMBER_BONUS if ASKS_FOR_NUMBER.search(question) else 0.0
+    bonus = NUMBER_BONUS if ASKS_FOR_NUMBER.search(question) else 0.0
     return [
-        min(
-            1.0,
-            _factor(c) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w + WEIGHT_PASSAGE * a)
-            + (number if HAS_NUMBER.search(c.text) else 0.0),
-        )
+        (1 - bonus) * _factor(c) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w + WEIGHT_PASSAGE * a)
+        + (bonus if HAS_NUMBER.search(c.text) else 0.0)
         for c, m, w, a in zip(candidates, meaning, words, around, strict=True)
     ]
 

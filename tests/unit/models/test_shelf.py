@@ -28,7 +28,10 @@ def test_an_empty_home_has_no_models(tmp_path):
     assert Shelf(tmp_path).list() == []
 
 
-@pytest.mark.parametrize(("name", "cure"), [("multilingual-e5-small", "ragq models pull multilingual-e5-small"), ("mine", "ragq models pull embedded")])
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("multilingual-e5-small", "ragq models pull multilingual-e5-small"), ("mine", "ragq models pull embedded")],
+)
 def test_a_missing_model_says_how_to_get_it(tmp_path, name, cure):
     with pytest.raises(ModelNotLoaded) as failure:
         Shelf(tmp_path).path(name)
@@ -54,7 +57,12 @@ def test_a_directory_of_ones_own_is_added_described_and_found(tmp_path, link):
     shelf = Shelf(tmp_path / "home")
     shelf.add(directory, link=link)
     (entry,) = shelf.list()
-    assert (entry.card.name, entry.card.pooling, entry.card.max_tokens, entry.card.dimension) == ("my-model", "cls", 32, 8)
+    assert (entry.card.name, entry.card.pooling, entry.card.max_tokens, entry.card.dimension) == (
+        "my-model",
+        "cls",
+        32,
+        8,
+    )
     assert (entry.card.query_prefix, entry.card.document_prefix) == ("find: ", "text: ")
     assert (entry.path / "model.safetensors").is_symlink() == link
     assert entry.num_bytes > 16
