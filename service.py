@@ -190,7 +190,7 @@ def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
     for name in config.enabled_services:
         section = config.service(name)
         if name in wanted:
-            yield Part(name, service_probe(section.front_end.address, section.num_workers))
+            yield Part(name, service_probe(section.front_end.address, section.num_workers), has_note=True)
         elif "proxy" in wanted:
             yield Part(_part_of_proxy(name, wanted), proxy_probe(section.front_end.address))
     for name, path in HEALTH.items():

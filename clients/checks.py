@@ -101,7 +101,8 @@ def _ports(config: Config) -> Iterator[Problem]:
     taken: dict[tuple[str, int], str] = {}
     for prefix, end in _endpoints(config):
         key = f"{prefix}.port"
-        if end.protocol != "tcp":
+        if end.protocol != "tcp" or end.host == "*":
+            yield from _hosts(prefix, end)
             continue
         if not 1 <= end.port <= MAX_PORT:
             yield key, f"{end.port} is not a port; 1 to {MAX_PORT}", ""
@@ -111,8 +112,16 @@ def _ports(config: Config) -> Iterator[Problem]:
             taken[place] = key
 
 
+def _hosts(prefix: str, end: Endpoint) -> Iterator[Problem]:
+    if end.host == "*":
+        yield f"{prefix}.host", "'*' cannot be connected to", "write 0.0.0.0 for every address of this machine"
+    elif not end.host or is_loopback(end.host):
+        why = "a path" if end.protocol == "ipc" else "a name"
+        yield f"{prefix}.host", f"'{end.host}' is no place for {end.protocol}, which wants {why}", ""
+
+
 def _machine(host: str) -> str:
-    return "" if is_loopback(host) or host in ("0.0.0.0", "::", "*") else host  # noqa: S104 - compared, not bound
+    return "" if is_loopback(host) or host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
 
 
 def _binds(config: Config) -> Iterator[Problem]:

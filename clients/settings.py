@@ -109,7 +109,12 @@ def _anchored(value: Any, folder: Path) -> object:
 
 
 def _from_text(hint: Any, text: str) -> object:
-    """Text of the environment or a flag as a value; what does not fit is left for ``convert`` to refuse."""
+    """Text of the environment or a flag as a value; what does not fit is left for ``convert`` to refuse.
+
+    Empty text sets nothing (container files pass on variables that nobody set), unless the key is a text.
+    """
+    if not text and hint is not str:
+        return None
     if hint is bool:
         word = text.strip().lower()
         return True if word in _TRUE else False if word in _FALSE else text

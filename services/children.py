@@ -57,8 +57,7 @@ def _signal_name(number: int) -> str:
 class Child:
     """A process in a session of its own that lives no longer than this one.
 
-    Its command must call ``services.parent.watch_parent`` first. Start children from the main
-    thread where possible: then the kernel watches too.
+    Its command must call ``services.parent.watch_parent`` first.
 
     Args:
         name: of the role, for its log.
@@ -106,9 +105,10 @@ class Child:
         output: IO[str] = self._process.stdout  # type: ignore[assignment]  # it is a pipe, see _spawn
         with suppress(ValueError):  # closed by _wait while a grandchild held the other end
             for line in output:
-                record = parse(line.rstrip("\n")[:MAX_LINE_CHARS], self.name)
-                self._last.append("\n".join(filter(None, (record.text, record.trace))))
-                self._log.write(record)
+                if line.strip():
+                    record = parse(line.rstrip()[:MAX_LINE_CHARS], self.name)
+                    self._last.append("\n".join(filter(None, (record.text, record.trace))))
+                    self._log.write(record)
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):  # while its entry stands, its number cannot name a stranger's group
@@ -136,7 +136,7 @@ def _spawn(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.P
             errors="replace",
             start_new_session=True,
             pass_fds=(reader,),
-            env={**env, parent.VARIABLE: parent.invitation(reader), "PYTHONUNBUFFERED": "1"},
+            env={**env, parent.VARIABLE: str(reader), "PYTHONUNBUFFERED": "1"},
         )
     except OSError:
         os.close(lifeline)

@@ -121,20 +121,21 @@ class _Run:
     def _until_ready(self) -> bool:
         """Show each part as it answers; whether all did."""
         awaited = {part.name for part in self.plan.parts}
-        answered: list[str] = []
+        answered: list[Answered] = []
         while awaited and not self._is_over() and time.monotonic() - self.began < START_LIMIT_S:
             self.screen.waiting(sorted(awaited))
             event = self.supervisor.step(1.0)
             if isinstance(event, Answered):
                 self.screen.answered(event)
-                answered.append(event.name)
+                answered.append(event)
                 awaited.discard(event.name)
             awaited -= self._report_failed(awaited)
         self.screen.waiting(())
         for name in sorted(awaited) if not self._is_over() else ():
             self.screen.failed(name, f"no answer after {START_LIMIT_S:.0f} s; still trying")
         if answered and not self.supervisor.is_stopping:
-            self.screen.footer(self.loaded.config, answered, time.monotonic() - self.began)
+            took_s = max(answer.after_s for answer in answered)
+            self.screen.footer(self.loaded.config, [answer.name for answer in answered], took_s)
         return len(answered) == len(self.plan.parts)
 
     def _report_failed(self, awaited: set[str]) -> set[str]:

@@ -39,7 +39,8 @@ class Record:
 
     def line(self) -> str:
         """As one line of JSON."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value != ""}, ensure_ascii=False)
+        said = {name: value for name, value in asdict(self).items() if value != "" or name == "text"}
+        return json.dumps(said, ensure_ascii=False)
 
     def human(self) -> str:
         """As people read it."""

@@ -1,50 +1,57 @@
-"""How does a process notice that the one that started it is gone, however it went?
+"""How does a process end when the one that started it is gone, however it went?
 
-A supervised process calls ``watch_parent`` first thing. It then ends within about a second of
-its parent, also when the parent was killed with SIGKILL and could tell nobody.
+A parent holds the writing end of a pipe and never writes. A supervised process calls
+``watch_parent`` first thing: from then on the end of the pipe is its own end, and that of
+everything that it started, also when the parent was killed with SIGKILL and could tell nobody.
 """
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import os
+import select
 import signal
-import sys
 import threading
-import time
 
 VARIABLE = "RAGQ_PARENT"
-GRACE_S = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 def watch_parent() -> None:
-    """Drain and then die when the parent is gone; nothing happens in a process that nobody supervises.
+    """Die with the parent; nothing happens in a process that nobody supervises.
 
-    Two ways, because each has a hole: the kernel's parent-death signal exists on Linux only and
-    follows the thread that spawned us; the pipe needs a thread of ours to run.
+    On Linux the kernel itself kills our process group when the pipe ends. A thread of ours could
+    not: it waits as long as a library loads a model without letting go of the interpreter. The
+    parent-death signal (prctl) could not either: it follows the thread that spawned us, and spares
+    the processes that we started.
     """
     told = os.environ.pop(VARIABLE, "")
     if not told:
         return
-    reader, parent, has_signal = (int(part) for part in told.split(":"))
+    reader = int(told)
     os.set_inheritable(reader, False)  # noqa: FBT003 - the library's signature
-    if has_signal and sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we asked to be told
-        os._exit(1)
-    threading.Thread(target=_wait_for_end, args=(reader,), name="watch parent", daemon=True).start()
+    if not _let_kernel_watch(reader):
+        threading.Thread(target=_watch, args=(reader,), name="watch parent", daemon=True).start()
+    if select.select([reader], [], [], 0)[0]:  # it was gone before anybody watched
+        _end()
 
 
-def invitation(reader: int) -> str:
-    """What a parent puts into VARIABLE for a child that inherits the pipe end ``reader``."""
-    has_signal = threading.current_thread() is threading.main_thread()
-    return f"{reader}:{os.getpid()}:{int(has_signal)}"
+def _let_kernel_watch(reader: int) -> bool:
+    """Have SIGKILL sent to our group at the end of the pipe; whether this system can."""
+    if not hasattr(fcntl, "F_SETSIG"):
+        return False
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(reader, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(reader, fcntl.F_SETFL, fcntl.fcntl(reader, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:
+        return False
+    return True
 
 
-def _wait_for_end(reader: int) -> None:
-    while os.read(reader, 64):
-        continue
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_S)
+def _watch(reader: int) -> None:
+    select.select([reader], [], [])
+    _end()
+
+
+def _end() -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)

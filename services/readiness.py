@@ -15,6 +15,7 @@ from clients.errors import RagqError
 
 INTERVAL_S = 0.1
 TRY_S = 1.0
+NOTE_S = 1.5
 
 
 Probe = Callable[[], str | None]
@@ -23,10 +24,15 @@ Probe = Callable[[], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something that a person waits for."""
+    """Something that a person waits for.
+
+    Attributes:
+        has_note: it says something of itself, but perhaps a moment after its first answer.
+    """
 
     name: str
     probe: Probe
+    has_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,13 @@ def watch(parts: list[Part], report: Callable[[Answered], None], began: float, s
 
 
 def _ask(part: Part, report: Callable[[Answered], None], began: float, stop: threading.Event) -> None:
+    after_s = 0.0
     while not stop.is_set():
         note = part.probe()
+        took_s = time.monotonic() - began
         if note is not None:
-            report(Answered(part.name, time.monotonic() - began, note))
-            return
+            after_s = after_s or took_s
+            if note or not part.has_note or took_s - after_s > NOTE_S:
+                report(Answered(part.name, after_s, note))
+                return
         stop.wait(INTERVAL_S)

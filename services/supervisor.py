@@ -193,6 +193,7 @@ class Supervisor:
         event = self._next(timeout_s)
         if isinstance(event, Ended) and (seat := self._seat(event.child)):
             seat.child, seat.last_exit = None, event.child.exit
+            log.info("%s stopped: %s", seat.role.name, event.child.exit.reason if event.child.exit else "")
         return isinstance(event, Stop)
 
     def _launch(self, seat: Seat) -> None:
