@@ -36,6 +36,7 @@ from clients.wire import (
 from services.handling import Handling
 from services.plugins import load_service
 from services.service import Call, Service
+from services.threads import Threads
 
 Key = tuple[bytes, int]
 ROUTE_MS = struct.Struct("<I")
@@ -62,6 +63,7 @@ class Worker:
         self.service = service
         self.slots = slots or service.slots
         self._handling = Handling(service)
+        self._threads = Threads(service.name)
         self._socket = sockets.dealer(address, linger_ms=1000)
         self._wake = sockets.Wake()
         self._outbox: deque[list[Any]] = deque()
@@ -139,9 +141,7 @@ class Worker:
         running = Running(route, envelope.id, Call(time.monotonic() + left_s))
         running.credit.release(envelope.seq or 1)
         self._running[route[: -ROUTE_MS.size], envelope.id] = running
-        threading.Thread(
-            target=self._serve, args=(running, envelope, buffers), name=f"call {envelope.id}", daemon=True
-        ).start()
+        self._threads.start(lambda: self._serve(running, envelope, buffers))
 
     # -- handlers' threads -----------------------------------------------------------------------
 
