@@ -46,7 +46,7 @@ def plain_dicts(blocks: Iterable[Block]) -> list[dict[str, object]]:
 def escaped(text: str) -> str:
     """The text for places that read Markdown, such as the label of a button, so that it shows as it is."""
     one_line = " ".join(text.split())
-    return _SHORTCODE.sub(":\u2060", _SPECIAL.sub(r"\\\1", one_line))
+    return _SPECIAL.sub(r"\\\1", _SHORTCODE.sub(":\u2060", one_line))
 
 
 def shortened(text: str, max_chars: int) -> str:

@@ -62,7 +62,7 @@ def _cut(words: Labels, key: str, *, by_line: bool = False) -> Chunking | None:
             words("ingest.overlap"), 0, view.MAX_SIZE, index.overlap, 16, key=f"overlap-{key}",
             help=words("ingest.overlap_help"),
         )  # fmt: skip
-    cut = view.cut(int(size), int(overlap), by_line, words)
+    cut = view.cut(int(size), int(overlap), words, by_line=by_line)
     if cut.problem:
         st.error(escaped(cut.problem), icon=":material/error:")
         return None

@@ -23,7 +23,7 @@ class Cut:
     problem: str = ""
 
 
-def cut(size: int | None, overlap: int | None, by_line: bool, labels: Labels) -> Cut:
+def cut(size: int | None, overlap: int | None, labels: Labels, *, by_line: bool = False) -> Cut:
     """Check the numbers of the form."""
     chunking = Chunking(size or DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP if overlap is None else overlap, by_line)
     if chunking.overlap >= chunking.size:

@@ -1,0 +1,152 @@
+"""Every word of the pages is in the table, in both languages, and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from clients.index import JobStatus, Status
+from ui.labels import LANGUAGES, TABLE, Labels, language_of
+from ui.questions import SUGGESTIONS
+
+UI = Path(__file__).parents[2] / "ui"
+FILES = sorted(path for path in UI.rglob("*.py") if "cli" not in path.relative_to(UI).parts)
+# Words that stay Latin in Chinese texts: names of programs, commands, files, formats and units.
+LATIN = {"ragq", "ragq.yml", "status", "up", "Markdown", "PDF", "Word", "Switch", "to", "English"}
+SHOWS = {
+    "text", "markdown", "caption", "header", "subheader", "title", "button", "error", "warning", "info", "success",
+    "write", "toast", "badge", "expander", "popover", "text_input", "text_area", "selectbox", "checkbox", "dialog",
+    "number_input", "file_uploader", "chat_input", "tabs", "code",
+}  # fmt: skip
+FAMILIES = {
+    "status": get_args(Status),
+    "jobs": [status for status in get_args(JobStatus) if status != "running"],
+    "health": ["ready", "starting", "draining", "down"],
+    "health.state": [],
+    "banner": ["down", "starting", "draining"],
+    "why.signals": ["dense", "keyword", "rerank"],
+    "why.stage": ["search", "extract"],
+    "service": ["index", "llm", "tuning"],
+}
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def literals(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def patterns(path: Path) -> Iterator[str]:
+    """Keys that are put together: f"status.{word}" as a pattern."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = [re.escape(p.value) if isinstance(p, ast.Constant) else r"[a-z_]+" for p in node.values]
+            yield "".join(map(str, parts))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "word":
+            family = node.args[0]
+            if isinstance(family, ast.Constant):
+                yield re.escape(str(family.value)) + r"\.[a-z_]+"
+
+
+def asked() -> Iterator[tuple[Path, str]]:
+    """Every key that the code names outright: the first argument of words("…") and labels("…")."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func).split(".")[-1] in {"words", "labels"}
+                and node.args
+            ):
+                for part in ast.walk(node.args[0]):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str) and "." in part.value:
+                        yield path, part.value
+
+
+def test_every_key_that_a_page_asks_for_exists() -> None:
+    named = [(path.name, key) for path, key in asked() if not key.endswith(".")]
+    assert len(named) > 100
+    assert [pair for pair in named if pair[1] not in TABLE and not any(k.startswith(pair[1]) for k in TABLE)] == []
+
+
+def test_no_label_is_left_over() -> None:
+    known = {text for path in FILES if path.name != "labels.py" for text in literals(path)}
+    made = [pattern for path in FILES for pattern in patterns(path)]
+    assert [key for key in TABLE if key not in known and not any(re.fullmatch(p, key) for p in made)] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_word_of_a_service_has_a_label(family: str) -> None:
+    assert [word for word in FAMILIES[family] if f"{family}.{word}" not in TABLE] == []
+
+
+def test_both_languages_say_everything_with_the_same_values() -> None:
+    assert [key for key, texts in TABLE.items() if len(texts) != len(LANGUAGES) or not all(map(str.strip, texts))] == []
+    assert [key for key, (zh, en) in TABLE.items() if placeholders(zh) != placeholders(en)] == []
+
+
+def test_chinese_texts_are_chinese() -> None:
+    for key, (zh, _) in TABLE.items():
+        words = set(re.findall(r"[A-Za-z][\w.]*", re.sub(r"\{\w+\}", "", zh)))
+        assert words <= LATIN, key
+
+
+def own_words(shown: ast.expr) -> list[str]:
+    """The literals of an expression that are not handed to a call inside it, such as the key of a label."""
+    if isinstance(shown, ast.Call):
+        return []
+    if isinstance(shown, ast.Constant):
+        return re.findall(r"[^\W\d_]{2,}", re.sub(r":material/\w+:", "", str(shown.value or "")))
+    return [word for part in ast.iter_child_nodes(shown) if isinstance(part, ast.expr) for word in own_words(part)]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.name != "labels.py"], ids=lambda path: str(path.relative_to(UI))
+)
+def test_pages_write_no_text_of_their_own(path: Path) -> None:
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in SHOWS
+            and call.args
+        ):
+            assert own_words(call.args[0]) == [], ast.unparse(call)
+
+
+def test_the_check_for_text_sees_text() -> None:
+    assert own_words(ast.parse("'Hello'", mode="eval").body) == ["Hello"]
+    assert own_words(ast.parse("f'**{words(\"a.b\")}** now'", mode="eval").body) == ["now"]
+    assert own_words(ast.parse("words('chat.title')", mode="eval").body) == []
+
+
+def test_an_unknown_key_and_a_missing_value_are_errors() -> None:
+    labels = Labels("zh")
+    with pytest.raises(KeyError):
+        labels("chat.nonsense")
+    with pytest.raises(KeyError):
+        labels("collections.made")
+    assert labels.word("status", "ready") == "就绪"
+    assert labels.word("status", "waiting for the LLM service") == "waiting for the LLM service"
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("zh-CN", "zh"), ("ZH-tw", "zh"), ("en-GB", "en"), ("de", "en"), ("", "en")]
+)
+def test_the_language_of_a_browser(locale: str, language: str) -> None:
+    assert language_of(locale) == language
+
+
+def test_the_sample_has_questions_in_both_languages() -> None:
+    assert set(SUGGESTIONS) == set(LANGUAGES)
+    for questions in SUGGESTIONS.values():
+        assert all(f"chat.suggest_{question.kind}" in TABLE for question in questions)
