@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,9 @@ class KeywordIndex:
         if not mark.exists() or mark.read_text(encoding="ascii") != VERSION:
             self._empty()
         try:
-            index = tantivy.Index(self._schema, path=str(self._directory))
-            index.searcher()
-        except (OSError, ValueError):
+            with _sound("opened"):
+                index = tantivy.Index(self._schema, path=str(self._directory))
+        except BackendError:
             self._empty()
             index = tantivy.Index(self._schema, path=str(self._directory))
         index.register_tokenizer(ANALYZER, self._analyzer)
@@ -65,23 +66,25 @@ class KeywordIndex:
 
     def update(self, chunks: Iterable[Stored] = (), gone: Iterable[str] = ()) -> None:
         """Add or replace chunks and delete others, in one commit."""
-        import tantivy
-
         with self._lock:
             try:
-                writer = self._open_writer()
-                for id_ in gone:
-                    writer.delete_documents_by_term("id", id_)
-                for chunk in chunks:
-                    writer.delete_documents_by_term("id", chunk.id)
-                    writer.add_document(tantivy.Document(id=chunk.id, body=" ".join(tokens(chunk.content))))
-                writer.commit()
-            except (OSError, ValueError, RuntimeError) as error:
+                with _sound("written"):
+                    self._write(chunks, gone)
+            except BackendError:
                 self._writer = None
-                raise BackendError(
-                    f"the keyword index cannot be written: {error}", help="check the disk's free space"
-                ) from error
+                raise
             self._index.reload()
+
+    def _write(self, chunks: Iterable[Stored], gone: Iterable[str]) -> None:
+        import tantivy
+
+        writer = self._open_writer()
+        for id_ in gone:
+            writer.delete_documents_by_term("id", id_)
+        for chunk in chunks:
+            writer.delete_documents_by_term("id", chunk.id)
+            writer.add_document(tantivy.Document(id=chunk.id, body=" ".join(tokens(chunk.content))))
+        writer.commit()
 
     def _open_writer(self) -> Any:
         if self._writer is None:
@@ -114,9 +117,10 @@ class KeywordIndex:
         if among is not None:
             chosen = tantivy.Query.const_score_query(tantivy.Query.term_set_query(self._schema, "id", list(among)), 0.0)
             query = tantivy.Query.boolean_query([(tantivy.Occur.Must, any_word), (tantivy.Occur.Must, chosen)])
-        searcher = self._index.searcher()
-        hits = searcher.search(query, k, count=False).hits
-        return [Match(searcher.doc(address)["id"][0], float(score)) for score, address in hits]
+        with _sound("searched"):
+            searcher = self._index.searcher()
+            hits = searcher.search(query, k, count=False).hits
+            return [Match(searcher.doc(address)["id"][0], float(score)) for score, address in hits]
 
     def _term(self, word: str) -> Any:
         import tantivy
@@ -142,8 +146,9 @@ class KeywordIndex:
         total = int(searcher.num_docs)
         if not total:
             return set()
-        hits = searcher.search(tantivy.Query.all_query(), total, count=False).hits
-        return {searcher.doc(address)["id"][0] for _, address in hits}
+        with _sound("listed"):
+            hits = searcher.search(tantivy.Query.all_query(), total, count=False).hits
+            return {searcher.doc(address)["id"][0] for _, address in hits}
 
     def close(self) -> None:
         """Finish what is being merged."""
@@ -182,6 +187,20 @@ class KeywordIndexes:
             for index in self._open.values():
                 index.close()
             self._open.clear()
+
+
+@contextmanager
+def _sound(what: str) -> Iterator[None]:
+    """Turn what tantivy raises into BackendError; over damaged files it panics, which is no Exception."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, OSError | ValueError | RuntimeError) and type(error).__name__ != "PanicException":
+            raise
+        raise BackendError(
+            f"the keyword index cannot be {what}: {error}",
+            help="check the disk's free space; a damaged index is made anew at the next start",
+        ) from error
 
 
 def _analyzer() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,27 +63,27 @@ def open_parts(config: Config, llm: LLM) -> Parts:
         BackendError: the records or the vectors cannot be opened.
     """
     lock = DirectoryLock(config.home / "index")
-    lock.acquire()
-    try:
-        parts = _opened(config, llm, lock)
-    except BaseException:
-        lock.release()
-        raise
-    _mend(parts)
+    with ExitStack() as undo:
+        lock.acquire()
+        undo.callback(lock.release)
+        database = Database(_path(config.index.sqlite_db_path, config.home / "index" / "records.sqlite"))
+        undo.callback(database.close)
+        store = _open_store(config)
+        undo.callback(store.close)
+        parts = _joined(config, llm, lock, database, store)
+        _mend(parts)
+        undo.pop_all()
     parts.ingest.start()
     return parts
 
 
-def _opened(config: Config, llm: LLM, lock: DirectoryLock) -> Parts:
-    place, files = config.home / "index", config.home / "files"
-    max_bytes = config.index.max_file_mb << 20
-    database = Database(_path(config.index.sqlite_db_path, place / "records.sqlite"))
+def _joined(config: Config, llm: LLM, lock: DirectoryLock, database: Database, store: VectorStore) -> Parts:
+    files, max_bytes = config.home / "files", config.index.max_file_mb << 20
     catalog = Catalog(database, time.time)
     originals = Originals(database, files)
     uploads = Uploads(files / "uploads", max_bytes)
     uploads.sweep(time.time())
-    store = _open_store(config)
-    keywords = KeywordIndexes(place / "keyword")
+    keywords = KeywordIndexes(config.home / "index" / "keyword")
     publisher = Publisher(catalog, store, keywords)
     parser = Parser(config.index.parse_timeout_s, config.index.max_pages)
     rest = Rest()

@@ -124,7 +124,7 @@ class Publisher:
     def _words(self, shelf: Shelf) -> set[str]:
         try:
             return self._keywords.of(shelf.key).ids()
-        except (OSError, ValueError, RagqError) as error:
+        except RagqError as error:
             log.warning("the keyword index of %s is damaged and is made anew: %s", shelf.name, error)
             self._keywords.drop(shelf.key)
             return self._keywords.of(shelf.key).ids()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import zlib
 
+HELVETICA = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+START, LINE = b"BT /F1 11 Tf 14 TL 50 780 Td ", b"(%b) Tj T*"
+
 
 def pdf(*pages: str) -> bytes:
     """A PDF with a page for each text, Latin letters only."""
-    streams = [b"BT /F1 11 Tf 14 TL 50 780 Td " + b" ".join(b"(%b) Tj T*" % _escaped(line) for line in page.split("\n")) + b" ET" for page in pages]
-    return _pdf(streams, b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
+    streams = [START + b" ".join(LINE % _escaped(line) for line in page.split("\n")) + b" ET" for page in pages]
+    return _pdf(streams, HELVETICA)
 
 
 def radical_pdf() -> bytes:
@@ -26,13 +29,13 @@ def radical_pdf() -> bytes:
 
 def image_pdf() -> bytes:
     """A PDF whose one page is a picture."""
-    return _pdf([b"q 200 0 0 200 50 500 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x80 EI Q"], b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
+    return _pdf([b"q 200 0 0 200 50 500 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x80 EI Q"], HELVETICA)
 
 
 def locked_pdf() -> bytes:
     """A PDF that wants a password."""
     lock = b"<< /Filter /Standard /V 1 /R 2 /P -4 /O <%b> /U <%b> >>" % (b"ab" * 32, b"cd" * 32)
-    return _pdf([b"BT /F1 11 Tf 50 780 Td (secret) Tj ET"], b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>", lock=lock)
+    return _pdf([b"BT /F1 11 Tf 50 780 Td (secret) Tj ET"], HELVETICA, lock=lock)
 
 
 def docx() -> bytes:
@@ -94,9 +97,8 @@ def _pdf(streams: list[bytes], font: bytes, cmap: bytes = b"", lock: bytes = b""
         _stream(cmap),
     ]
     for i, stream in enumerate(streams):
-        objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents %d 0 R /Resources << /Font << /F1 3 0 R >> >> >>" % (6 + 2 * i)
-        )
+        page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents %d 0 R %b >>"
+        objects.append(page % (6 + 2 * i, b"/Resources << /Font << /F1 3 0 R >> >>"))
         objects.append(_stream(stream))
     if lock:
         objects.append(lock)

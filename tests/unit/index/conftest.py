@@ -20,6 +20,7 @@ from services.llm.service import LLMService
 from services.service import Call
 
 TOY = LLM(embed=Model("toy", "toy"), rerank=Model("toy", "toy"), generate=Model("none", "toy"))
+NOTHING, WHOLE = Nothing(), Chunking()
 
 
 class InProcess:
@@ -35,7 +36,9 @@ class InProcess:
         self.before(method, request)
         return self._handlers[method.name](request, Call(time.monotonic() + (timeout_s or 30.0)))
 
-    def call_many(self, method: Method[Any, Any, Any], requests: Sequence[Any], *, timeout_s: float | None = None) -> list[Any]:
+    def call_many(
+        self, method: Method[Any, Any, Any], requests: Sequence[Any], *, timeout_s: float | None = None
+    ) -> list[Any]:
         return [self.call(method, request, timeout_s=timeout_s) for request in requests]
 
 
@@ -49,14 +52,14 @@ class Desk:
         self.service.start()
         self._calls = InProcess(self.service)
 
-    def call(self, method: Method[Any, Any, Any], request: Any = Nothing()) -> Any:
+    def call(self, method: Method[Any, Any, Any], request: Any = NOTHING) -> Any:
         return self._calls.call(method, request)
 
-    def add(self, *texts: str | Text, collection: str = "papers", chunking: Chunking = Chunking()) -> JobRecord:
+    def add(self, *texts: str | Text, collection: str = "papers", chunking: Chunking = WHOLE) -> JobRecord:
         named = [t if isinstance(t, Text) else Text(t[:40], t) for t in texts]
         return cast("JobRecord", self.call(contract.ADD_TEXTS, contract.AddTexts(collection, named, chunking)))
 
-    def add_and_wait(self, *texts: str | Text, collection: str = "papers", chunking: Chunking = Chunking()) -> JobRecord:
+    def add_and_wait(self, *texts: str | Text, collection: str = "papers", chunking: Chunking = WHOLE) -> JobRecord:
         return self.wait(self.add(*texts, collection=collection, chunking=chunking))
 
     def upload(self, name: str, content: bytes, collection: str = "papers") -> JobRecord:
@@ -87,7 +90,9 @@ class Desk:
     def documents(self, collection: str = "papers", **filters: Any) -> contract.Documents:
         return cast("contract.Documents", self.call(contract.DOCUMENTS, contract.ListDocuments(collection, **filters)))
 
-    def search(self, query: str, mode: contract.Mode = "hybrid", collection: str = "papers", **more: Any) -> contract.Hits:
+    def search(
+        self, query: str, mode: contract.Mode = "hybrid", collection: str = "papers", **more: Any
+    ) -> contract.Hits:
         return cast("contract.Hits", self.call(contract.SEARCH, contract.Search(collection, query, mode=mode, **more)))
 
     def close(self) -> None:

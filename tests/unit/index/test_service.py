@@ -125,7 +125,9 @@ def test_collections_are_named_in_any_script(desk: Desk) -> None:
 
 def test_many_callers_make_one_collection(desk: Desk) -> None:
     threads = [
-        threading.Thread(target=desk.call, args=(contract.CREATE_COLLECTION, contract.CreateCollection("one", exist_ok=True)))
+        threading.Thread(
+            target=desk.call, args=(contract.CREATE_COLLECTION, contract.CreateCollection("one", exist_ok=True))
+        )
         for _ in range(8)
     ]
     for thread in threads:
@@ -140,7 +142,11 @@ def test_a_passage_opens_with_its_neighbours(desk: Desk) -> None:
     hit = desk.search("second step", "keyword", rerank=False, top_k=1).hits[0]
     assert hit.heading == "Guide > Next"
     passage = desk.call(contract.PASSAGE, contract.ChunkId(hit.chunk_id, around=1))
-    assert [c.heading for c in passage.before + [passage.chunk] + passage.after] == ["Guide", "Guide > Next", "Guide > Last"]
+    assert [c.heading for c in [*passage.before, passage.chunk, *passage.after]] == [
+        "Guide",
+        "Guide > Next",
+        "Guide > Last",
+    ]
     assert passage.document.name == "guide.md"
 
 
