@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from .session import Session
 from .testset import collection_name, fill, twins
 
 NUM_RANKED = 100
-NUM_RANKED_CHUNKS = 300
+SPARE = 1.25
 IN_FLIGHT = 4
 TIMEOUT_S = 120.0
 
@@ -112,8 +113,7 @@ def _rankings(
     mesh: Ragq, collection: Collection, beir: Beir, queries: dict[str, str], way: _Way
 ) -> dict[str, dict[str, float]]:
     same = twins(beir)
-    one_each = collection.num_chunks <= collection.num_documents
-    top_k = NUM_RANKED if one_each else NUM_RANKED_CHUNKS
+    top_k = num_hits(collection)
 
     def ranked(query: str) -> dict[str, float]:
         hits = mesh.index.search(collection.name, query, top_k, way.mode, rerank=way.rerank)
@@ -126,6 +126,13 @@ def _rankings(
             run[key] = scores
             report("searching", number, len(queries))
     return run
+
+
+def num_hits(collection: Collection) -> int:
+    """Chunks to ask for so that 100 documents come: more where documents have several."""
+    if collection.num_chunks <= collection.num_documents:
+        return NUM_RANKED
+    return math.ceil(NUM_RANKED * SPARE * collection.num_chunks / collection.num_documents)
 
 
 def _print(result: Evaluation) -> None:

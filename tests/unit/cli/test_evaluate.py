@@ -10,8 +10,9 @@ import pytest
 from click.testing import Result
 
 from clients.errors import BadRequest
-from clients.index import Text
+from clients.index import Collection, Text
 from tests.unit.cli.desk import Desk
+from ui.cli.evaluate import num_hits
 from ui.cli.testset import BATCH_BYTES, BATCH_TEXTS, batches
 
 Run = Callable[..., Result]
@@ -84,3 +85,8 @@ def test_batches_fit_into_messages_and_lose_nothing() -> None:
 def test_a_document_larger_than_a_message_is_refused_by_name() -> None:
     with pytest.raises(BadRequest, match="document big"):
         list(batches([Text("big", "x" * (3 * BATCH_BYTES))]))
+
+
+@pytest.mark.parametrize(("num_chunks", "hits"), [(100, 100), (101, 127), (300, 375)])
+def test_more_chunks_are_asked_for_where_documents_have_several(num_chunks: int, hits: int) -> None:
+    assert num_hits(Collection("c", "c", num_documents=100, num_chunks=num_chunks)) == hits
