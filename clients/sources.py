@@ -106,13 +106,16 @@ def _text(path: Path, label: str) -> str:
 
 def _json(text: str, label: str) -> object:
     try:
-        return json.loads(text)
-    except ValueError as error:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{label}: not JSON: {error}") from None
+    if not isinstance(document, Mapping):
+        raise ConfigError(f"{label}: expected an object")
+    return document
 
 
 def _flat(value: object, origin: str, path: tuple[str, ...] = ()) -> Iterator[Given]:
-    if isinstance(value, Mapping) and (value or not path):
+    if isinstance(value, Mapping) and (value or not path):  # an empty one still names its section
         for name, item in value.items():
             yield from _flat(item, origin, (*path, name))
     else:
@@ -128,6 +131,8 @@ def _yaml_node(text: str, label: str) -> Any:
         ) from None
     try:
         return yaml.compose(text, yaml.SafeLoader)
+    except RecursionError:
+        raise ConfigError(f"{label}: nested too deeply") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{label} line {line}: not YAML: {error.problem or error.context}") from None
