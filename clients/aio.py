@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from .answers import Answer, Event, Round
-from .client import Stream, calls_of_task
+from .calls import Waiter, waiter
+from .client import Stream
 from .config import Config
 from .index import IndexClient
 from .llm import Generation, LLMClient, Prompt, Token
@@ -35,16 +37,15 @@ class _Threads:
         self._pool = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="ragq async")
 
     async def run(self, function: Callable[[], T]) -> T:
-        cancellers: list[Callable[[], None]] = []
+        ours = Waiter()
         context = copy_context()
-        context.run(calls_of_task.set, cancellers)
+        context.run(waiter.set, ours)
         work = asyncio.get_running_loop().run_in_executor(self._pool, context.run, function)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            for cancel in cancellers:
-                cancel()
-            work.add_done_callback(lambda done: done.exception())
+            ours.cancel()
+            work.cancel()  # it may not have begun
             raise
 
     def close(self) -> None:
@@ -148,7 +149,7 @@ class AsyncRagq:
     ) -> AsyncIterator[Event]:
         """As ask, but every event as it comes; leaving the loop cancels."""
         events = self._mesh.ask(collection, question, history, stream=True, **options)
-        async for event in _iterate(self._threads, events, lambda: None):
+        async for event in _iterate(self._threads, events, events.close):
             yield event
 
     async def status(self, timeout_s: float = 2.0) -> MeshStatus:
@@ -175,4 +176,5 @@ async def _iterate(threads: _Threads, items: Iterator[T], close: Callable[[], No
         while (item := await threads.run(lambda: next(items, _END))) is not _END:
             yield item
     finally:
-        close()
+        with suppress(ValueError):  # a generator that a thread is still in: its wait was cancelled, it ends by itself
+            close()

@@ -1,12 +1,15 @@
-"""Which calls of a client are under way, and what each message or moment does to them; no socket, no thread."""
+"""Which calls of a client are under way, and what each message or moment does to them; no socket."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from .errors import Cancelled, DataLoss, DeadlineExceeded, RagqError, Unreachable
@@ -37,10 +40,6 @@ class Pending:
     future: Future[Payload] = field(default_factory=Future)
     next_seq: int = 0
     is_sent: bool = False
-
-    def ttl_ms(self, now: float) -> int:
-        """Milliseconds left, at least one."""
-        return max(1, int((self.deadline - now) * 1000))
 
 
 class Calls:
@@ -167,3 +166,44 @@ class Calls:
             call.future.set_result(outcome)
         else:
             call.future.set_exception(outcome)
+
+
+class Waiter:
+    """Lets one thread end what others wait for on its behalf: now, and whatever they wait for next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancels: dict[object, Callable[[], None]] = {}
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """End every wait, also those that have not begun."""
+        with self._lock:
+            self._is_cancelled = True
+            cancels = list(self._cancels.values())
+        for cancel in cancels:
+            cancel()
+
+    @contextmanager
+    def waits(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """While a thread waits for something that ``cancel`` ends."""
+        mark = object()
+        with self._lock:
+            self._cancels[mark] = cancel
+            is_cancelled = self._is_cancelled
+        if is_cancelled:
+            cancel()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._cancels[mark]
+
+
+waiter: ContextVar[Waiter | None] = ContextVar("waiter", default=None)
+
+
+def waiting(cancel: Callable[[], None]) -> AbstractContextManager[None]:
+    """Tell the waiter of this context, if there is one, how to end what is waited for."""
+    current = waiter.get()
+    return nullcontext() if current is None else current.waits(cancel)

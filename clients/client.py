@@ -10,18 +10,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import zmq
 
 from . import sockets
-from .calls import CONNECT_TIMEOUT_S, Calls, Pending
+from .calls import CONNECT_TIMEOUT_S, Calls, Pending, waiting
 from .errors import BadRequest, Cancelled, DeadlineExceeded, RagqError, UnknownMethod
 from .packing import Buffer, Payload, pack, unpack
 from .status import ServiceStatus
-from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, Nothing, decode, message
+from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, Nothing, decode, message, to_ms
 
 __all__ = ["Client", "ServiceStatus", "Stream"]
 
@@ -31,9 +32,6 @@ E = TypeVar("E")
 MAX_ATTEMPTS = 3
 STREAM_TIMEOUT_S = 600.0
 IN_FLIGHT = 4
-
-calls_of_task: ContextVar[list[Callable[[], None]] | None] = ContextVar("calls_of_task", default=None)
-"""Cancellers of the calls that the current asyncio task has under way; see ``aio``."""
 
 
 class Client:
@@ -59,7 +57,7 @@ class Client:
         Raises:
             RagqError: what the service reports, DeadlineExceeded, or Unreachable.
         """
-        deadline = time.monotonic() + (timeout_s or self.timeout_s)
+        deadline = _deadline(timeout_s, self.timeout_s)
         payload = pack(request)
         for attempt in range(MAX_ATTEMPTS):
             call = self._submit(method, payload, deadline, attempt)
@@ -90,7 +88,10 @@ class Client:
                 except RagqError as error:
                     failures.append(error)
 
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(IN_FLIGHT, len(requests)))]
+        threads = [
+            threading.Thread(target=copy_context().run, args=(work,), daemon=True)
+            for _ in range(min(IN_FLIGHT, len(requests)))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -103,13 +104,13 @@ class Client:
         """Call a streaming method; iterate over its events, then read ``reply``."""
         if method.event is Nothing:
             raise BadRequest(f"{method.name} does not stream")
-        return Stream(self, method, pack(request), time.monotonic() + (timeout_s or STREAM_TIMEOUT_S))
+        return Stream(self, method, pack(request), _deadline(timeout_s, STREAM_TIMEOUT_S))
 
     def status(self, timeout_s: float = 2.0) -> ServiceStatus:
         """What the proxy says of its service; it answers also when its queue is full."""
         link = self._connected()
         call = link.pending(
-            "status", time.monotonic() + timeout_s, lambda call_id: [Envelope(Kind.STATUS, call_id).encode()]
+            "status", _deadline(timeout_s, 0.0), lambda call_id: [Envelope(Kind.STATUS, call_id).encode()]
         )
         link.submit(call)
         return unpack(ServiceStatus, self._wait(call))
@@ -149,7 +150,7 @@ class Client:
         seq = STREAM_CREDIT if on_chunk else 0
 
         def frames(call_id: int) -> list[Buffer]:
-            ttl_ms = max(1, int((deadline - time.monotonic()) * 1000))
+            ttl_ms = max(1, to_ms(deadline - time.monotonic()))
             head = Envelope(Kind.CALL, call_id, flags, attempt=attempt, ttl_ms=ttl_ms, seq=seq, method=method.key)
             return message(head, payload)
 
@@ -159,15 +160,11 @@ class Client:
         return call
 
     def _wait(self, call: Pending) -> Payload:
-        cancellers = calls_of_task.get()
-        if cancellers is not None:
-            cancellers.append(lambda: self.cancel(call))
         try:
-            return call.future.result()
-        except UnknownMethod as error:
-            raise UnknownMethod(f"{error.message} ({call.name})", help=error.help) from None
-        except RagqError as error:
-            raise error.with_traceback(None) from None
+            with waiting(partial(self.cancel, call)):
+                return outcome(call)
+        except RagqError:
+            raise
         except BaseException:
             self.cancel(call)
             raise
@@ -183,6 +180,21 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def outcome(call: Pending) -> Payload:
+    """What a call ended with, once it has."""
+    try:
+        return call.future.result()
+    except UnknownMethod as error:
+        raise UnknownMethod(f"{error.message} ({call.name})", help=error.help) from None
+    except RagqError as error:
+        raise error.with_traceback(None) from None
+
+
+def _deadline(timeout_s: float | None, default_s: float) -> float:
+    """The moment at which the time for a call is over; a day at most, which is what the header can carry."""
+    return time.monotonic() + to_ms(default_s if timeout_s is None else timeout_s) / 1000
 
 
 class Stream(Generic[R, E]):
@@ -213,12 +225,14 @@ class Stream(Generic[R, E]):
         payload = self._next_payload()
         if payload is not None:
             return unpack(self._method.event, payload)
-        self._reply = unpack(self._method.reply, self._call.future.result())
+        self._events.put(None)  # whoever asks again meets the end again
+        self._reply = unpack(self._method.reply, outcome(self._call))
         raise StopIteration
 
     def _next_payload(self) -> Payload | None:
         try:
-            return self._events.get(timeout=max(0.0, self._deadline - time.monotonic()) + 1.0)
+            with waiting(self.close):
+                return self._events.get(timeout=max(0.0, self._deadline - time.monotonic()) + 1.0)
         except queue.Empty:
             self.close()
             raise DeadlineExceeded(f"{self._method.name} took longer than it was given") from None
@@ -253,13 +267,14 @@ class _Link:
         self._inbox: deque[Pending | int] = deque()
         self._wake = sockets.Wake()
         self._closing = False
+        self._is_over = False
         self._socket = sockets.dealer(address)
         self._monitor = sockets.disconnections(self._socket)
         self._thread = threading.Thread(target=self._run, name=f"ragq {address}", daemon=True)
         self._thread.start()
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive()
+        return not self._is_over
 
     def pending(self, name: str, deadline: float, frames: Callable[[int], list[Buffer]]) -> Pending:
         connect_by = min(deadline, time.monotonic() + CONNECT_TIMEOUT_S)
@@ -268,14 +283,15 @@ class _Link:
     def submit(self, call: Pending) -> None:
         self._inbox.append(call)
         self._wake.set()
-        if not self.is_alive():
+        if self._is_over:
             self._refuse()
 
     def _refuse(self) -> None:
-        while self._inbox:
-            item = self._inbox.popleft()
-            if isinstance(item, Pending) and not item.future.done():
-                item.future.set_exception(Cancelled(f"the client was closed before {item.name}"))
+        with suppress(IndexError):  # another thread took the last one
+            while True:
+                item = self._inbox.popleft()
+                if isinstance(item, Pending):
+                    item.future.set_exception(Cancelled(f"the client was closed before {item.name}"))
 
     def cancel(self, call_id: int) -> None:
         self._inbox.append(call_id)
@@ -297,6 +313,7 @@ class _Link:
                 self._turn(ready)
         finally:
             self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}"))
+            self._is_over = True
             self._refuse()
             sockets.close_monitored(self._socket, self._monitor)
             self._wake.close()
@@ -340,13 +357,15 @@ class _Link:
             return False
         return True
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take up to 100 messages; whether there may be more."""
         for _ in range(100):
             try:
                 frames: list[Any] = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return False
             self._heard(frames)
+        return True
 
     def _heard(self, frames: list[Any]) -> None:
         try:
@@ -360,4 +379,6 @@ class _Link:
     def _drain_monitor(self) -> None:
         while self._monitor.poll(0):
             self._monitor.recv_multipart()
+        while self._receive():  # what came before the connection broke still counts
+            pass
         self._calls.disconnected()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self, overload
@@ -85,11 +85,11 @@ class Ragq:
     @overload
     def ask(
         self, collection: str, question: str, history: Sequence[Round] = (), *, stream: Literal[True], **options: object
-    ) -> Iterator[Event]: ...
+    ) -> Generator[Event, None, None]: ...
 
     def ask(
         self, collection: str, question: str, history: Sequence[Round] = (), *, stream: bool = False, **options: object
-    ) -> Answer | Iterator[Event]:
+    ) -> Answer | Generator[Event, None, None]:
         """Answer a question from a collection, with citations.
 
         Args:

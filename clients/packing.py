@@ -16,6 +16,8 @@ MAX_FRAME = 1 << 20
 MAX_BUFFERS = 64
 MAX_UNARY = 8 << 20
 MAX_ITEMS = 100_000
+MAX_DEPTH = 64
+MAX_DIMENSIONS = 8
 INLINE_ARRAY = 4 << 10
 INLINE_BYTES = 64 << 10
 INLINE_BODY = 512 << 10
@@ -47,6 +49,7 @@ def pack(message: object) -> Payload:
 
     Raises:
         TooLarge: above 8 MiB in all.
+        BadRequest: a value that msgpack cannot carry: another type, an integer beyond 64 bits, half a surrogate pair.
     """
     buffers: list[Buffer] = []
     body = pack_map(plain(message, buffers))
@@ -85,8 +88,11 @@ def _body_map(payload: Payload) -> object:
 
 
 def pack_map(value: object) -> bytes:
-    """Msgpack with binary and text kept apart."""
-    packed = msgpack.packb(value, use_bin_type=True)
+    """Msgpack with binary and text kept apart; BadRequest for what it cannot carry."""
+    try:
+        packed = msgpack.packb(value, use_bin_type=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadRequest(f"the message cannot travel: {error}") from error
     assert isinstance(packed, bytes)
     return packed
 
@@ -95,43 +101,52 @@ def unpack_map(raw: Buffer, limit: int = MAX_FRAME) -> object:
     """Plain values from msgpack, within limits that are checked before anything is allocated.
 
     Raises:
-        BadRequest: malformed, too deep, too many items, keys that are not text.
+        BadRequest: malformed, too many items, keys that are numbers.
     """
+    most = min(MAX_ITEMS, len(raw))  # an item takes a byte at least: a short body cannot announce a long list
     try:
         return msgpack.unpackb(
             raw, raw=False, strict_map_key=True, max_str_len=limit, max_bin_len=limit,
-            max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0,
+            max_array_len=most, max_map_len=most, max_ext_len=0,
         )  # fmt: skip
-    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise BadRequest(f"the body is not readable msgpack: {type(error).__name__} {error}") from error
 
 
-def plain(value: object, buffers: list[Buffer]) -> object:
+def plain(value: object, buffers: list[Buffer], depth: int = 0) -> object:
     """``value`` as msgpack takes it; arrays and long byte strings go to ``buffers``."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if depth > MAX_DEPTH:
+        raise _too_deep()
     for kind, writer in _WRITERS:
         if isinstance(value, kind):
-            return writer(value, buffers)
+            return writer(value, buffers, depth + 1)
     if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name), buffers) for f in fields(value) if f.init}
+        return {f.name: plain(getattr(value, f.name), buffers, depth + 1) for f in fields(value) if f.init}
     raise BadRequest(f"a {type(value).__name__} cannot travel")
 
 
-def _map_out(value: Mapping[object, object], buffers: list[Buffer]) -> object:
-    return {str(k): plain(v, buffers) for k, v in value.items()}
+def _too_deep() -> BadRequest:
+    return BadRequest(f"a message nested deeper than {MAX_DEPTH} levels")
 
 
-def _list_out(value: Sequence[object], buffers: list[Buffer]) -> object:
-    return [plain(v, buffers) for v in value]
+def _map_out(value: Mapping[object, object], buffers: list[Buffer], depth: int) -> object:
+    return {str(k): plain(v, buffers, depth) for k, v in value.items()}
 
 
-def _number_out(value: np.generic, _buffers: list[Buffer]) -> object:
+def _list_out(value: Sequence[object], buffers: list[Buffer], depth: int) -> object:
+    return [plain(v, buffers, depth) for v in value]
+
+
+def _number_out(value: np.generic, _buffers: list[Buffer], _depth: int) -> object:
     return value.item()
 
 
-def _array_out(array: np.ndarray, buffers: list[Buffer]) -> object:
+def _array_out(array: np.ndarray, buffers: list[Buffer], _depth: int) -> object:
     dtype = array.dtype.newbyteorder("<").str if array.dtype.itemsize > 1 else array.dtype.str
+    if array.ndim > MAX_DIMENSIONS:
+        raise BadRequest(f"an array of {array.ndim} dimensions cannot travel; at most {MAX_DIMENSIONS}")
     if dtype not in DTYPES:
         raise BadRequest(f"an array of dtype {array.dtype} cannot travel; allowed: {', '.join(DTYPES)}")
     raw = np.ascontiguousarray(array, dtype=dtype)
@@ -143,7 +158,7 @@ def _array_out(array: np.ndarray, buffers: list[Buffer]) -> object:
     return {"__nd__": [dtype, shape, first, len(buffers) - first]}
 
 
-def _bytes_out(value: Buffer, buffers: list[Buffer]) -> object:
+def _bytes_out(value: Buffer, buffers: list[Buffer], _depth: int) -> object:
     raw = bytes(value)
     if len(raw) < INLINE_BYTES:
         return raw
@@ -152,7 +167,7 @@ def _bytes_out(value: Buffer, buffers: list[Buffer]) -> object:
     return {"__bytes__": [first, len(buffers) - first]}
 
 
-_WRITERS: tuple[tuple[Any, Callable[[Any, list[Buffer]], object]], ...] = (
+_WRITERS: tuple[tuple[Any, Callable[[Any, list[Buffer], int], object]], ...] = (
     ((list, tuple), _list_out),
     (Mapping, _map_out),
     (np.ndarray, _array_out),
@@ -166,16 +181,18 @@ def _cut(raw: Buffer) -> list[Buffer]:
     return [view[i : i + MAX_FRAME] for i in range(0, len(view), MAX_FRAME)]
 
 
-def _revive(value: object, buffers: Sequence[Buffer]) -> object:
+def _revive(value: object, buffers: Sequence[Buffer], depth: int = 0) -> object:
+    if depth > MAX_DEPTH:
+        raise _too_deep()
     match value:
         case {"__nd__": list(spec)}:
             return _array_in(spec, buffers)
         case {"__bytes__": [int(first), int(count)]}:
             return b"".join(bytes(b) for b in _slice(buffers, first, count))
         case dict():
-            return {k: _revive(v, buffers) for k, v in value.items()}
-        case list():
-            return [_revive(v, buffers) for v in value] if any(isinstance(v, dict | list) for v in value) else value
+            return {k: _revive(v, buffers, depth + 1) for k, v in value.items()}
+        case list() if any(isinstance(v, dict | list) for v in value):
+            return [_revive(v, buffers, depth + 1) for v in value]
     return value
 
 
@@ -188,12 +205,15 @@ def _array_in(spec: list[Any], buffers: Sequence[Buffer]) -> np.ndarray:
             raw = parts[0] if count == 1 else b"".join(bytes(p) for p in parts)
         case _:
             raise BadRequest("an array is described by dtype, shape and place")
-    if dtype not in DTYPES or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
+    if dtype not in DTYPES or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
         raise BadRequest(f"not an array that may travel: {dtype} {shape}")
     expected = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
     if expected != len(raw):
         raise BadRequest(f"an array {dtype} {shape} wants {expected} bytes, {len(raw)} came")
-    return np.frombuffer(raw, dtype=dtype).reshape(shape)
+    try:
+        return np.frombuffer(raw, dtype=dtype).reshape(shape)
+    except ValueError as error:  # no bytes, and dimensions that numpy cannot count
+        raise BadRequest(f"not an array that may travel: {dtype} {shape}") from error
 
 
 def _slice(buffers: Sequence[Buffer], first: int, count: int) -> Sequence[Buffer]:

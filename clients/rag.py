@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from . import wording
@@ -60,7 +60,7 @@ class _Asking:
 
 def ask(
     llm: LLMClient, index: IndexClient, settings: Ask, collection: str, question: str, history: Sequence[Round]
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Answer a question; events as they happen, the Answer last.
 
     Raises:

@@ -85,11 +85,18 @@ def convert(hint: Any, value: object, path: str) -> object:
 def _scalar(target: Any, value: object, path: str) -> object:
     target = types.NoneType if target is None else target
     if target is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _float(value, path)
     wrong_bool = isinstance(value, bool) and target is not bool
     if not isinstance(value, target) or wrong_bool:
         raise BadRequest(f"{path}: expected {_name(target)}, got {_kind(value)}")
     return value
+
+
+def _float(value: int, path: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadRequest(f"{path}: a number beyond what a float holds") from None
 
 
 def _list(args: tuple[Any, ...], value: object, path: str) -> object:
@@ -131,8 +138,9 @@ def _union(args: tuple[Any, ...], value: object, path: str) -> object:
 
 
 def _literal(args: tuple[Any, ...], value: object, path: str) -> object:
-    if value not in args:
-        raise BadRequest(f"{path}: {value!r} is not one of {', '.join(map(str, args))}")
+    if not any(type(value) is type(arg) and value == arg for arg in args):
+        shown = repr(value) if isinstance(value, str | int | float) else _kind(value)
+        raise BadRequest(f"{path}: {shown} is not one of {', '.join(map(str, args))}")
     return value
 
 

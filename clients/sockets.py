@@ -108,14 +108,14 @@ class Wake:
         os.set_blocking(self._writer, False)
         self._is_signalled = False
         self._is_closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may wake the very thread that is closing
 
     def set(self) -> None:
         """Wake the poller; cheap when it is awake already, without effect when it is gone."""
         if self._is_signalled:
             return
         with self._lock:
-            if not (self._is_signalled or self._is_closed):
+            if not self._is_closed:
                 self._is_signalled = True
                 os.write(self._writer, b"\0")
 

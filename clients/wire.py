@@ -26,6 +26,9 @@ MAX_META = 64 << 10
 STREAM_CREDIT = 32
 BEAT_INTERVAL_S = 0.5
 DEFAULT_TTL_MS = 30_000
+MAX_TTL_MS = 24 * 3600 * 1000
+MAX_MESSAGE_CHARS = 8000
+MAX_STATUS = 16
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -114,7 +117,7 @@ class Header(NamedTuple):
 
 
 def peek(frame: Buffer) -> Header:
-    """The header of a frame.
+    """The header of a frame, its lengths checked.
 
     Raises:
         BadRequest: too short, too long, not ours.
@@ -126,7 +129,10 @@ def peek(frame: Buffer) -> Header:
     if header.magic != MAGIC:
         raise BadRequest("the frame does not begin with the protocol's magic 'RQ'")
     if header.version != VERSION:
-        raise VersionMismatch(f"protocol version {header.version} here meets version {VERSION}")
+        raise VersionMismatch(f"a message of protocol version {header.version} meets version {VERSION}")
+    num_meta = header.counts & 0xFFFFFF
+    if num_meta > min(MAX_META, len(frame) - HEADER.size) or header.counts >> 24 > MAX_BUFFERS:
+        raise BadRequest("the envelope's lengths do not fit its frame")
     return header
 
 
@@ -134,9 +140,6 @@ def decode(frame: Buffer) -> Envelope:
     """The envelope of a frame; BadRequest or VersionMismatch if it is not one."""
     head = peek(frame)
     meta_end = HEADER.size + (head.counts & 0xFFFFFF)
-    num_buffers = head.counts >> 24
-    if meta_end > len(frame) or meta_end - HEADER.size > MAX_META or num_buffers > MAX_BUFFERS:
-        raise BadRequest("the envelope's lengths do not fit its frame")
     try:
         kind = Kind(head.kind)
     except ValueError:
@@ -145,7 +148,7 @@ def decode(frame: Buffer) -> Envelope:
     return Envelope(
         kind=kind, id=head.id, flags=head.flags, status=head.status, attempt=head.attempt,
         ttl_ms=head.ttl_ms, seq=head.seq, method=head.method,
-        meta=raw[HEADER.size : meta_end], body=raw[meta_end:], num_buffers=num_buffers,
+        meta=raw[HEADER.size : meta_end], body=raw[meta_end:], num_buffers=head.counts >> 24,
     )  # fmt: skip
 
 
@@ -162,17 +165,30 @@ class Failure:
 
     @classmethod
     def of(cls, error: RagqError, where: str) -> Failure:
-        """The failure that reports ``error``."""
-        return cls(error.reason, error.message, error.help, error.retryable, int(error.retry_after_s * 1000), where)
+        """The failure that reports ``error``, whatever its author put into it."""
+        return cls(
+            error.reason, told(error.message), told(error.help), error.retryable, to_ms(error.retry_after_s), where
+        )
 
     def error(self, code: int) -> RagqError:
         """The error to raise at the caller's side."""
         return rebuild(code, self.reason, self.message, help_text=self.help, retry_after_s=self.retry_after_ms / 1000)
 
 
+def told(text: object) -> str:
+    """``text`` as it may travel in an error: of bounded length, without half surrogate pairs."""
+    return str(text)[:MAX_MESSAGE_CHARS].encode("utf-8", "replace").decode()
+
+
+def to_ms(seconds: float) -> int:
+    """Whole milliseconds as the header and an error carry them: 0 to a day."""
+    return int(min(max(0.0, seconds * 1000), MAX_TTL_MS))
+
+
 def failure_envelope(call_id: int, error: RagqError, where: str) -> Envelope:
-    """The ERROR message for a call."""
-    return Envelope(Kind.ERROR, call_id, status=error.code, meta=pack_map(plain(Failure.of(error, where), [])))
+    """The ERROR message for a call; a plug-in's error outside gRPC's numbers counts as UNKNOWN."""
+    status = error.code if 0 < error.code <= MAX_STATUS else RagqError.code
+    return Envelope(Kind.ERROR, call_id, status=status, meta=pack_map(plain(Failure.of(error, where), [])))
 
 
 def message(head: Envelope, payload: Payload) -> list[Buffer]:
