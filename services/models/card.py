@@ -11,6 +11,8 @@ from typing import Literal
 from clients.errors import BadRequest
 from clients.reading import read
 
+from .gguf import check_readable, read_header
+
 CARD = "model.json"
 Kind = Literal["encoder", "gguf"]
 Pooling = Literal["mean", "cls"]
@@ -91,10 +93,12 @@ def describe(path: Path) -> Card:
 
 
 def _describe_gguf(path: Path) -> Card:
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise BadRequest(f"{path} is not a GGUF file", help="chat models are added as .gguf files")
-    return Card(path.stem.lower(), "gguf", ("generate",), weights=path.name)
+    header = read_header(path)
+    check_readable(path, header)
+    return Card(
+        path.stem.lower(), "gguf", ("generate",), licence=header.licence, max_tokens=header.context_tokens,
+        weights=path.name,
+    )  # fmt: skip
 
 
 def _max_tokens(path: Path, config: Mapping[str, object]) -> int:

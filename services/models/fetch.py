@@ -195,6 +195,7 @@ def _fetch(address: str, target: Path, tell: Callable[[int], None]) -> None:
         with urllib.request.urlopen(request, timeout=30) as answer, target.open("wb") as file:  # noqa: S310 - see above
             _copy(answer, file, tell)
     except urllib.error.HTTPError as error:
+        error.close()
         raise Unreachable(f"the hub answers {error.code} for {target.name}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise Unreachable(f"the hub does not answer: {getattr(error, 'reason', error)}") from error

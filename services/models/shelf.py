@@ -19,14 +19,18 @@ from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound, 
 
 from .card import Card, describe, read_card, renamed
 from .fetch import OnProgress, Report, gather
+from .gguf import read_header, repack
 from .known import PULLABLE, find
-from .manifest import Pullable, Source
+from .manifest import REPACKED, Pullable, Source
 from .packed_e5 import convert as convert_packed_e5
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 WORK_PREFIX = ".pull-"
 STALE_S = 24 * 3600.0
-CONVERTERS: dict[str, Callable[[Path, Path], None]] = {"packed_e5": convert_packed_e5}
+CONVERTERS: dict[str, Callable[[Path, Path], None]] = {
+    "packed_e5": convert_packed_e5,
+    "repack": lambda source, directory: repack(source, directory / REPACKED),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Shelf:
         Args:
             path: a .gguf file, or a directory in the layout of sentence-transformers.
             name: what to call it; empty takes the file's name.
-            link: point at the files instead of copying them.
+            link: point at the files instead of copying them; what has to be repacked is copied all the same.
 
         Raises:
             NotFound: there is nothing at the path.
@@ -232,7 +236,9 @@ def _only(directory: Path, names: set[str]) -> None:
 
 
 def _place_file(file: Path, target: Path, *, link: bool) -> None:
-    if link:
+    if file.suffix == ".gguf" and read_header(file).unreadable:
+        repack(file, target)
+    elif link:
         target.symlink_to(file)
     else:
         shutil.copyfile(file, target)

@@ -84,6 +84,7 @@ class OpenVINOChat:
         except RuntimeError as error:
             raise BackendError(f"OpenVINO GenAI cannot load '{path}': {error}") from error
         self._tokenizer = self._pipeline.get_tokenizer()
+        self._ends = set(self._pipeline.get_config().stop_token_ids) | {self._tokenizer.get_eos_token_id()}
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._num_answers = 0
@@ -200,9 +201,8 @@ class OpenVINOChat:
         return self._tokenizer.encode(text, add_special_tokens=False, max_length=self._context_tokens + 1).input_ids
 
     def _settings(self, request: Generate, max_new: int) -> Any:
-        settings = self._genai.GenerationConfig()
+        settings = self._pipeline.get_config()
         settings.apply_chat_template = False
-        settings.eos_token_id = self._tokenizer.get_eos_token_id()
         settings.max_new_tokens = max_new
         settings.repetition_penalty = request.repetition_penalty
         settings.presence_penalty = request.presence_penalty
@@ -229,5 +229,4 @@ class OpenVINOChat:
         return {reasons.STOP: "stop", reasons.LENGTH: "length"}.get(reason, "")
 
     def _without_end(self, ids: list[int]) -> list[int]:
-        end = self._tokenizer.get_eos_token_id()
-        return [number for number in ids if number != end]
+        return [number for number in ids if number not in self._ends]

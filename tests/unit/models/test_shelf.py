@@ -12,7 +12,10 @@ from safetensors.numpy import save_file
 
 from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound
 from services.models import Shelf
+from services.models.gguf import read_header
 from services.models.shelf import STALE_S
+
+from .gguf_files import gguf_file
 
 
 def encoder_directory(path: Path, **config: object) -> Path:
@@ -74,11 +77,22 @@ def test_an_xlmr_model_loses_the_two_positions_that_it_never_uses(tmp_path):
 
 
 def test_a_gguf_file_is_added_under_a_name_of_choice(tmp_path):
-    (tmp_path / "Chat.Q4.gguf").write_bytes(b"GGUF" + bytes(100))
+    gguf_file(tmp_path / "Chat.Q4.gguf", {"a": ("Q4_0", np.zeros((1, 32)))})
     shelf = Shelf(tmp_path / "home")
     card = shelf.add(tmp_path / "Chat.Q4.gguf", "chat")
     assert (card.name, card.kind, card.roles) == ("chat", "gguf", ("generate",))
-    assert (shelf.path("chat") / card.weights).read_bytes().startswith(b"GGUF")
+    assert (card.max_tokens, card.licence) == (2048, "mit")
+    assert (shelf.path("chat") / card.weights).read_bytes() == (tmp_path / "Chat.Q4.gguf").read_bytes()
+
+
+def test_a_gguf_file_that_the_runtime_does_not_read_is_repacked_or_refused(tmp_path):
+    gguf_file(tmp_path / "mixed.gguf", {"a": ("Q5_0", np.zeros((1, 32)))})
+    shelf = Shelf(tmp_path / "home")
+    card = shelf.add(tmp_path / "mixed.gguf")
+    assert read_header(shelf.path("mixed") / card.weights).unreadable == ()
+    gguf_file(tmp_path / "odd.gguf", {"a": ("Q5_K", np.zeros((1, 32)))})
+    with pytest.raises(BadRequest, match="Q5_K"):
+        shelf.add(tmp_path / "odd.gguf")
 
 
 def test_a_model_may_be_named_by_its_path_without_being_added(tmp_path):
@@ -90,7 +104,7 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(tmp_path):
     shelf = Shelf(tmp_path / "home")
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadRequest, match="not a GGUF file"):
+    with pytest.raises(BadRequest, match="not a whole GGUF file"):
         shelf.add(tmp_path / "notes.txt")
     with pytest.raises(BadRequest, match=r"tokenizer\.json missing"):
         shelf.add(tmp_path / "empty")

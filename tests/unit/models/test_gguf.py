@@ -1,0 +1,70 @@
+"""GGUF files are read by the specification, and 5-bit tensors are repacked without changing a number."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clients.errors import BadRequest
+from services.models.gguf import read_header, repack
+
+from .gguf_files import encode, gguf_file
+
+
+def test_the_header_tells_context_licence_and_tensors(tmp_path):
+    gguf_file(tmp_path / "m.gguf", {"a": ("F32", np.ones((2, 32))), "b": ("Q5_0", np.zeros((3, 64)))})
+    header = read_header(tmp_path / "m.gguf")
+    assert (header.context_tokens, header.licence, header.unreadable) == (2048, "mit", ("Q5_0",))
+    assert [(t.name, t.shape, t.type_name) for t in header.tensors] == [("a", (32, 2), "F32"), ("b", (64, 3), "Q5_0")]
+    assert header.settings["general.flag"] is True
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 3))
+def test_repacked_tensors_hold_the_same_numbers_and_the_others_the_same_bytes(tmp_path, seed, rows, blocks):
+    rng = np.random.default_rng(seed)
+    five = rng.integers(-16, 16, (rows, 32 * blocks))
+    plain = rng.standard_normal((rows, 32)).astype(np.float32)
+    gguf_file(tmp_path / "m.gguf", {"first": ("Q5_0", five), "plain": ("F32", plain), "last": ("Q5_0", five[::-1])})
+    repack(tmp_path / "m.gguf", tmp_path / "r.gguf")
+    gguf_file(tmp_path / "e.gguf", {"first": ("Q8_0", five), "plain": ("F32", plain), "last": ("Q8_0", five[::-1])})
+    assert (tmp_path / "r.gguf").read_bytes() == (tmp_path / "e.gguf").read_bytes()
+
+
+def test_what_cannot_be_repacked_exactly_is_named(tmp_path):
+    gguf_file(tmp_path / "m.gguf", {"a": ("Q5_K", np.zeros((1, 32)))})
+    with pytest.raises(BadRequest, match="Q5_K") as failure:
+        repack(tmp_path / "m.gguf", tmp_path / "r.gguf")
+    assert "Q8_0" in failure.value.help
+    assert not (tmp_path / "r.gguf").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 3, 4, 20, 60, 200])
+def test_a_file_that_is_cut_off_is_refused(tmp_path, keep):
+    gguf_file(tmp_path / "m.gguf", {"a": ("Q8_0", np.zeros((4, 64)))})
+    whole = (tmp_path / "m.gguf").read_bytes()
+    (tmp_path / "m.gguf").write_bytes(whole[:keep])
+    with pytest.raises(BadRequest, match="not a whole GGUF file"):
+        read_header(tmp_path / "m.gguf")
+
+
+@given(st.integers(4, 300), st.integers(0, 255))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_a_damaged_head_is_read_or_refused_but_never_crashes(tmp_path, place, value):
+    gguf_file(tmp_path / "m.gguf", {"a": ("Q8_0", np.zeros((1, 32)))})
+    raw = bytearray((tmp_path / "m.gguf").read_bytes())
+    raw[place % len(raw)] = value
+    (tmp_path / "m.gguf").write_bytes(raw)
+    with suppress(BadRequest):
+        read_header(tmp_path / "m.gguf")
+
+
+def test_the_encoder_of_these_tests_agrees_with_the_layout_of_five_bits():
+    raw = encode("Q5_0", np.array([[-16, 15, *[0] * 30]]))
+    assert raw[2:6] == (0b11111111111111111111111111111110).to_bytes(4, "little")
+    assert raw[6] == 0x00
+    assert raw[7] == 0x0F
