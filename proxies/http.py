@@ -12,6 +12,7 @@ from errno import EADDRINUSE
 from http import HTTPStatus
 from typing import Any
 
+import anyio
 import numpy as np
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -115,7 +116,10 @@ def _is_local_name(host: str) -> bool:
 
 
 class Face:
-    """The routes over one mesh."""
+    """The routes over one mesh.
+
+    Health and metrics have threads of their own: they answer also when every other one waits for a model.
+    """
 
     def __init__(self, mesh: Ragq) -> None:
         self._mesh = mesh
@@ -123,13 +127,13 @@ class Face:
 
     async def health(self, _: Request) -> Response:
         """GET /health."""
-        status = await self._threads.run(self._mesh.status)
+        status = await anyio.to_thread.run_sync(self._mesh.status)
         code = HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse(http_status.health(status), code)
 
     async def metrics(self, _: Request) -> Response:
         """GET /metrics."""
-        status = await self._threads.run(self._mesh.status)
+        status = await anyio.to_thread.run_sync(self._mesh.status)
         return PlainTextResponse(http_status.metrics(status))
 
     async def models(self, request: Request) -> Response:

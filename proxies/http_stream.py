@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from clients.client import calls_of_task
+from clients.calls import Waiter, waiter
 from clients.errors import RagqError
 
 from .http_errors import describe
@@ -44,17 +44,15 @@ class Threads:
 @asynccontextmanager
 async def watched(receive: Receive) -> AsyncIterator[asyncio.Event]:
     """An event that is set when the client goes away; the calls of this task are cancelled then."""
-    known = calls_of_task.get()
-    cancellers = [] if known is None else known
-    calls_of_task.set(cancellers)
+    ours = waiter.get() or Waiter()
+    waiter.set(ours)
     gone = asyncio.Event()
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         gone.set()
-        for cancel in cancellers:
-            cancel()
+        ours.cancel()
 
     watcher = asyncio.create_task(watch())
     try:

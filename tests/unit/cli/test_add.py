@@ -114,7 +114,9 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_follow_it(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Job, "refresh", interrupted)
-    monkeypatch.setattr("tests.unit.cli.desk.IndexSide._add", lambda *_: JobRecord("j9", "notes", "running", 2))
+    monkeypatch.setattr(
+        "tests.unit.cli.desk_services.IndexSide._add", lambda *_: JobRecord("j9", "notes", "running", 2)
+    )
     result = ragq("add", folder, "-c", "notes")
     assert result.exit_code == 130
     assert "ragq add --follow j9" in result.stderr

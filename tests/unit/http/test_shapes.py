@@ -1,0 +1,79 @@
+"""Models, embeddings, rerank, health and metrics: what their clients are given."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from clients.llm import ModelInfo, Models
+from tests.unit.cli.desk import GENERATOR, Desk
+
+
+def test_models_and_collections_are_listed(http: TestClient) -> None:
+    found = http.get("/v1/models").json()["data"]
+    assert [entry["id"] for entry in found] == ["toy-embed", GENERATOR, "collection/handbook"]
+    assert http.get("/v1/models/collection/handbook").json()["ragq"]["roles"] == ["ask"]
+    assert http.get("/v1/models/other").status_code == 404
+
+
+def test_embeddings_as_floats_and_as_base64_are_the_same(http: TestClient) -> None:
+    floats = http.post("/v1/embeddings", json={"input": ["alpha beta", "gamma"], "model": "toy-embed"}).json()
+    packed = http.post("/v1/embeddings", json={"input": ["alpha beta", "gamma"], "encoding_format": "base64"}).json()
+    assert [entry["index"] for entry in floats["data"]] == [0, 1]
+    assert floats["usage"]["prompt_tokens"] == 3
+    assert packed["model"] == "toy-embed"
+    for plain, coded in zip(floats["data"], packed["data"], strict=True):
+        np.testing.assert_array_equal(
+            np.array(plain["embedding"], np.float32), np.frombuffer(base64.b64decode(coded["embedding"]), "<f4")
+        )
+
+
+def test_many_texts_keep_their_order(http: TestClient) -> None:
+    texts = [f"word{i}" for i in range(150)]
+    found = http.post("/v1/embeddings", json={"input": texts}).json()["data"]
+    one = http.post("/v1/embeddings", json={"input": "word149"}).json()["data"]
+    assert found[149]["embedding"] == one[0]["embedding"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"), [("search_query", "query"), ("query", "query"), ("search_document", "document")]
+)
+def test_the_input_type_chooses_the_role(http: TestClient, desk: Desk, kind: str, role: str) -> None:
+    http.post("/v1/embeddings", json={"input": "x", "input_type": kind})
+    assert desk.llm_side.requests[-1].role == role
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
+def test_rerank_in_the_shape_of_cohere_and_jina(http: TestClient, path: str) -> None:
+    body = {"query": "planes", "documents": ["cats", {"text": "planes"}, "dogs"], "top_n": 2}
+    found = http.post(path, json=body).json()
+    assert [(r["index"], round(r["relevance_score"], 3)) for r in found["results"]] == [(1, 1.0), (0, 0.0)]
+    assert "document" not in found["results"][0]
+    assert found["id"]
+    assert found["meta"]["api_version"]["version"] == ("2" if "v2" in path else "1")
+
+
+def test_rerank_gives_documents_back_and_accepts_top_k(http: TestClient) -> None:
+    body = {
+        "query": "planes",
+        "documents": ["cats", "planes"],
+        "top_k": 1,
+        "return_documents": True,
+        "model": "toy-rerank",
+    }
+    found = http.post("/v1/rerank", json=body).json()
+    assert found["model"] == "toy-rerank"
+    assert [r["document"] for r in found["results"]] == [{"text": "planes"}]
+
+
+def test_a_model_that_fills_two_roles_is_listed_once(
+    http: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Models([ModelInfo("embed", "toy", "toy"), ModelInfo("generate", "toy", "toy")])
+    monkeypatch.setattr(desk.llm_side, "models", lambda _: both)
+    first, *others = http.get("/v1/models").json()["data"]
+    assert (first["id"], first["ragq"]) == ("toy", {"roles": ["embed", "generate"], "status": "ready"})
+    assert [entry["id"] for entry in others] == ["collection/handbook"]
