@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self, overload
 
@@ -14,6 +14,7 @@ from .config import Ask, Config
 from .errors import ConfigError, RagqError
 from .index import IndexClient
 from .llm import LLMClient
+from .reading import read
 from .settings import load
 from .tuning import TuningClient
 
@@ -100,6 +101,7 @@ class Ragq:
             options: fields of ``ask`` in ragq.yml, such as ``answer="written"`` or ``mode="helpful"``.
 
         Raises:
+            BadRequest: an unknown option, or a value that it cannot have.
             NotFound: no such collection.
             MeshError: a service does not answer; an answer that had begun is not lost but ends with the error.
         """
@@ -110,10 +112,7 @@ class Ragq:
         return rag.last(events)
 
     def _ask_settings(self, options: dict[str, object]) -> Ask:
-        try:
-            return replace(self.config.ask, **options)  # type: ignore[arg-type]  # a wrong name raises TypeError below
-        except TypeError as error:
-            raise ConfigError(f"ask: {error}") from None
+        return read(Ask, {**asdict(self.config.ask), **options}, "ask")
 
     def status(self, timeout_s: float = 2.0) -> MeshStatus:
         """What each enabled service says of itself; never raises for one that is down."""

@@ -173,7 +173,7 @@ def _cited(asking: _Asking, text: str, passages: list[Hit]) -> list[Citation]:
     if wrong:
         asking.notes.append(f"the model cited {', '.join(f'[{n}]' for n in wrong)}, which do not exist")
     right = [n for n in numbers if n not in wrong]
-    if not right:
+    if not right and passages:
         asking.notes.append("the model set no marker; the passages it was given are listed")
         right = list(range(1, len(passages) + 1))
     return [_cite(passages, n - 1) for n in right]

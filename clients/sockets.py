@@ -13,6 +13,7 @@ from .errors import PortBusy, RagqError
 HEARTBEAT_MS = 500
 HEARTBEAT_TIMEOUT_MS = 1500
 MAX_MESSAGE_BYTES = 4 << 20
+LINGER_MS = 1000
 
 _lock = threading.Lock()
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
@@ -49,7 +50,7 @@ def router(address: str) -> zmq.Socket[bytes]:
         PortBusy: another process listens there.
         RagqError: the address cannot be bound.
     """
-    socket = _socket(zmq.ROUTER, linger_ms=1000)
+    socket = _socket(zmq.ROUTER, linger_ms=LINGER_MS)
     socket.set(zmq.ROUTER_MANDATORY, 1)
     try:
         socket.bind(address)
@@ -71,6 +72,13 @@ def close_monitored(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> No
     socket.disable_monitor()
     monitor.close(0)
     socket.close()
+
+
+def finish() -> None:
+    """Wait until what was sent has left this process; the last thing that a process does with its sockets."""
+    closing = threading.Thread(target=context().term, daemon=True)
+    closing.start()
+    closing.join(LINGER_MS / 1000 + 0.5)
 
 
 def _socket(kind: int, linger_ms: int) -> zmq.Socket[bytes]:

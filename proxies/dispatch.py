@@ -240,7 +240,14 @@ class Dispatcher:
             for old in [w.id for w in self.workers.values() if w.ready.uuid == ready.uuid]:
                 self.gone(old, now, died=False)
             self.workers[worker_id] = Worker(worker_id, ready, methods, beat_at=now, since=now)
+            self._came_back(ready.uuid)
         self._assign(now)
+
+    def _came_back(self, uuid: str) -> None:
+        """A worker that presents itself again did not die with its calls: only its connection was lost."""
+        for waiting in self._waiting.values():
+            for call in waiting:
+                call.losses.discard(uuid)
 
     def beat(self, worker_id: bytes, beat: Beat, held: frozenset[Key], now: float) -> None:
         """A worker is alive and tells which calls it holds; a call that it misses twice got lost on the way."""
@@ -274,6 +281,15 @@ class Dispatcher:
         for call in list(worker.running.values()):
             self._lose(call, worker, now, died=died)
         self._assign(now)
+
+    def undelivered(self, call: Call, worker_id: bytes, now: float) -> None:
+        """The worker was gone before the call reached it; another one may take it, whatever its kind."""
+        worker = call.worker
+        if worker is not None and worker.id == worker_id:
+            del worker.running[call.key]
+            call.worker = None
+            self._queue(call, first=True)
+        self.gone(worker_id, now)
 
     def _lose(self, call: Call, worker: Worker, now: float, *, died: bool) -> None:
         del worker.running[call.key]
@@ -367,15 +383,16 @@ class Dispatcher:
         return min(able, key=lambda w: w.cost(now), default=None)
 
     def _assign(self, now: float) -> None:
-        for method in list(self._waiting):
-            waiting = self._waiting.get(method)
-            while waiting:
-                worker = self._choose(waiting[0], now)
-                if worker is None:
-                    break
-                call = waiting[0]
-                self._unqueue(call)
-                self._give(call, worker, now)
+        while (pair := self._next_pair(now)) is not None:
+            call, worker = pair
+            self._unqueue(call)
+            self._give(call, worker, now)
+
+    def _next_pair(self, now: float) -> tuple[Call, Worker] | None:
+        """The call that waits longest of those that a worker can take now; no method starves another."""
+        heads = sorted((waiting[0] for waiting in self._waiting.values()), key=lambda call: call.arrived)
+        pairs = ((call, self._choose(call, now)) for call in heads)
+        return next(((call, worker) for call, worker in pairs if worker is not None), None)
 
     def _give(self, call: Call, worker: Worker, now: float) -> None:
         call.worker, call.dispatched, call.misses = worker, now, 0

@@ -6,6 +6,7 @@ import os
 import signal
 import statistics
 import struct
+import threading
 import time
 from contextlib import suppress
 from types import FrameType
@@ -15,13 +16,14 @@ import zmq
 
 from clients import sockets
 from clients.config import Config, Endpoint
-from clients.errors import BadRequest, ConfigError, RagqError
-from clients.packing import pack, pack_map, unpack_map
+from clients.errors import BadRequest, ConfigError, RagqError, TooLarge
+from clients.packing import MAX_UNARY, pack, pack_map, unpack_map
 from clients.reading import read
 from clients.status import ServiceStatus, WorkerStatus
 from clients.wire import (
     DEFAULT_TTL_MS,
     HEADER,
+    MAX_META,
     TERMINAL,
     Beat,
     Envelope,
@@ -34,13 +36,16 @@ from clients.wire import (
     message,
     method_key,
     peek,
+    told,
 )
 from proxies.dispatch import Call, CancelAt, Dispatch, Dispatcher, Fail, Reset
 
 LEGACY_METHOD = method_key("_legacy")
 ROUTE_MS = struct.Struct("<I")
 MAX_BURST = 100
+MAX_CALL_BYTES = HEADER.size + MAX_META + MAX_UNARY
 DRAIN_TIMEOUT_S = 30.0
+WATCH_S = 1.0
 LEGACY_TTL_S = 60.0
 PROBE = Envelope(Kind.PING, 0).encode()
 
@@ -62,6 +67,7 @@ class Proxy:
         self._started = time.monotonic()
         self._legacy_ids = 0
         self._stop_by: float | None = None
+        self._watch_until = 0.0
 
     def stop(self) -> None:
         """Drain: refuse new calls, let the ones under way end; a second time: at once."""
@@ -76,8 +82,9 @@ class Proxy:
             poller.register(source, zmq.POLLIN)
         try:
             while not self._is_over():
-                pause_s = self._dispatcher.next_timer(time.monotonic())
-                if self._stop_by is not None:
+                now = time.monotonic()
+                pause_s = self._dispatcher.next_timer(now)
+                if self._stop_by is not None or now < self._watch_until:
                     pause_s = min(pause_s, 0.05)
                 self._turn(dict(poller.poll(int(pause_s * 1000) + 1)))
         finally:
@@ -94,21 +101,23 @@ class Proxy:
             self._drain(self._back, self._from_worker)
         if self._front in ready:
             self._drain(self._front, self._from_client)
-        if self._back_lost in ready:
-            self._sweep_workers()
-        if self._front_lost in ready:
-            self._sweep_clients()
+        if self._back_lost in ready or self._front_lost in ready:
+            self._look_for_losses()
+        elif time.monotonic() < self._watch_until:
+            self._sweep()
         self._dispatcher.tick(time.monotonic())
         self._act()
 
-    def _drain(self, socket: zmq.Socket[bytes], handle: Any) -> None:
+    def _drain(self, socket: zmq.Socket[bytes], handle: Any) -> bool:
+        """Handle a burst of messages; whether there may be more."""
         for _ in range(MAX_BURST):
             try:
                 frames: list[Any] = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return False
             handle(frames)
             self._act()
+        return True
 
     # -- from clients --------------------------------------------------------------------------
 
@@ -145,6 +154,8 @@ class Proxy:
         now = time.monotonic()
         ttl_s = (header.ttl_ms or DEFAULT_TTL_MS) / 1000
         size = sum(map(len, frames))
+        if size > MAX_CALL_BYTES:
+            raise TooLarge(f"a call of {size >> 10} KiB; the limit is {MAX_UNARY >> 10} KiB", help="send it in parts")
         self._dispatcher.call(
             Call((client, header.id), header.method, header.flags, frames, now, now + ttl_s, size), now
         )
@@ -222,7 +233,7 @@ class Proxy:
             match action:
                 case Dispatch(call, worker, waited_ms):
                     if not self._to_worker(worker, _route(call.key[0], waited_ms), call.frames):
-                        self._dispatcher.gone(worker, time.monotonic())
+                        self._dispatcher.undelivered(call, worker, time.monotonic())
                 case Fail(call, error):
                     self._fail(call, error)
                 case CancelAt(worker, (client, call_id)):
@@ -232,7 +243,7 @@ class Proxy:
 
     def _fail(self, call: Call, error: RagqError) -> None:
         if call.is_legacy:
-            reply = pack_map({"code": 400, "error": str(error)})
+            reply = pack_map({"code": 400, "error": told(error)})
             self._to_client(call.key[0], [b"", reply])
         else:
             self._to_client(call.key[0], [failure_envelope(call.key[1], error, "proxy").encode()])
@@ -245,15 +256,19 @@ class Proxy:
 
     # -- who is still there --------------------------------------------------------------------
 
-    def _sweep_workers(self) -> None:
+    def _look_for_losses(self) -> None:
+        """A peer was lost; the event may come before the socket knows which one, so look again for a while."""
         _empty(self._back_lost)
-        self._drain(self._back, self._from_worker)
+        _empty(self._front_lost)
+        self._watch_until = time.monotonic() + WATCH_S
+        self._sweep()
+
+    def _sweep(self) -> None:
+        while self._drain(self._back, self._from_worker):  # a reply that is here already counts
+            pass
         for worker in list(self._dispatcher.workers):
             if not self._to_worker(worker, b"", [PROBE]):
                 self._dispatcher.gone(worker, time.monotonic())
-
-    def _sweep_clients(self) -> None:
-        _empty(self._front_lost)
         for client in {c.key[0] for c in self._dispatcher.calls.values() if not c.is_legacy}:
             if not self._to_client(client, [PROBE]):
                 self._dispatcher.client_gone(client)
@@ -330,6 +345,8 @@ def run(config: Config, service: str) -> int:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
     proxy.run()
+    if threading.current_thread() is threading.main_thread():
+        sockets.finish()
     return 0
 
 

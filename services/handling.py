@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Callable, Generator
 from typing import Any
 
-from clients.errors import BackendError, Internal, RagqError, UnknownMethod
+from clients.errors import BackendError, BadRequest, Internal, RagqError, UnknownMethod
 from clients.packing import Payload, pack, pack_map, unpack, unpack_map
-from clients.wire import Envelope, Method, payload_of
+from clients.wire import Envelope, Method, payload_of, told
 from services import legacy
 from services.service import Call, Handler, Service
 
@@ -21,6 +21,7 @@ class Handling:
     """The methods of a service, by the number that stands for each on the wire."""
 
     def __init__(self, service: Service) -> None:
+        self._service = service
         self._name = service.name
         handlers = service.handlers()
         self._by_key: dict[int, tuple[Method[Any, Any, Any], Handler]] = {m.key: (m, h) for m, h in handlers.items()}
@@ -40,7 +41,15 @@ class Handling:
         with _guarded(method.name):
             call.check()
             request = unpack(method.request, payload_of(envelope, buffers))
-            return pack(_run(handler, request, call, emit))
+            return _packed(_run(handler, request, call, emit))
+
+    def note(self) -> str:
+        """The service's line about itself; a note that fails says so, and the worker goes on."""
+        try:
+            with _guarded("note"):
+                return told(self._service.note())
+        except RagqError as error:
+            return error.message
 
     def legacy(self, raw: bytes, call: Call) -> bytes:
         """The reply map of the older mesh to its request map; failures are ``code`` 400."""
@@ -50,7 +59,7 @@ class Handling:
                 value = legacy.answer(self._name, request, lambda name, message: self._by_command(name, message, call))
                 return pack_map({"code": 200, "value": value})
         except RagqError as error:
-            return pack_map({"code": 400, "error": str(error)})
+            return pack_map({"code": 400, "error": told(error)})
 
     def _by_command(self, name: str, request: object, call: Call) -> Any:
         if name not in self._by_name:
@@ -62,6 +71,13 @@ class Handling:
 def _run(handler: Handler, request: object, call: Call, emit: Emit) -> Any:
     outcome: Any = handler(request, call)
     return _drain(outcome, emit) if isinstance(outcome, Generator) else outcome
+
+
+def _packed(reply: object) -> Payload:
+    try:
+        return pack(reply)
+    except BadRequest as error:
+        raise TypeError(error.message) from error  # the handler's defect, not the caller's
 
 
 def _drain(events: Generator[object, None, Any], emit: Emit) -> Any:

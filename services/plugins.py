@@ -33,7 +33,7 @@ def load_service(name: str, module: str = "") -> type[Service]:
     try:
         found = getattr(import_module(module_name), attribute)
     except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
+        if error.name and not f"{module_name}.".startswith(f"{error.name}."):
             raise MissingExtra(error.name, name) from error
         raise ConfigError(
             f"service '{name}': there is no module '{module_name}'", help="install the package that has it"
@@ -42,6 +42,10 @@ def load_service(name: str, module: str = "") -> type[Service]:
         raise ConfigError(f"service '{name}': module '{module_name}' has no '{attribute}'") from None
     if not (isinstance(found, type) and issubclass(found, Service)):
         raise ConfigError(f"service '{name}': {target} is not a subclass of services.service.Service")
+    if not isinstance(getattr(found, "name", None), str):
+        raise ConfigError(
+            f"service '{name}': {target} has no name", help='give the class a line such as: name = "echo"'
+        )
     return found
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -33,13 +34,14 @@ from clients.wire import (
     failure_envelope,
     message,
 )
-from services.handling import Handling
+from services.handling import Emit, Handling
 from services.plugins import load_service
 from services.service import Call, Service
 from services.threads import Threads
 
 Key = tuple[bytes, int]
 ROUTE_MS = struct.Struct("<I")
+MAX_CREDIT = 1024
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class Worker:
             self._beat(time.monotonic())
             if self._drain_by is not None and not asked:
                 asked = self._control(Envelope(Kind.DRAIN, 0))
-        self._control(Envelope(Kind.BYE, 0))
+        self._leave(poller)
         self._socket.close()
         self._wake.close()
 
@@ -107,6 +109,15 @@ class Worker:
             return False
         idle = self._is_drained and not self._running and not self._outbox
         return idle or time.monotonic() >= self._drain_by or not self._is_known
+
+    def _leave(self, poller: zmq.Poller) -> None:
+        """Say goodbye; the proxy's answer to a last DRAIN proves that it has read every reply."""
+        self._is_drained = not (self._is_known and self._control(Envelope(Kind.DRAIN, 0)))
+        leave_by = time.monotonic() + 1.0
+        while self._is_known and not self._is_drained and time.monotonic() < leave_by:
+            poller.poll(50)
+            self._receive()
+        self._control(Envelope(Kind.BYE, 0))
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -117,19 +128,19 @@ class Worker:
             except zmq.Again:
                 return
             with suppress(RagqError):  # a frame that is no envelope names no call that could be answered
-                self._heard(bytes(route), decode(frames[0]), frames[1:])
+                self._heard(route, decode(frames[0] if frames else b""), frames[1:])
 
     def _heard(self, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
         match envelope.kind:
-            case Kind.CALL:
+            case Kind.CALL if len(route) > ROUTE_MS.size:
                 self._start(route, envelope, buffers)
             case Kind.CANCEL:
                 if (running := self._running.get((route[: -ROUTE_MS.size], envelope.id))) is not None:
                     running.call.cancelled.set()
-                    running.credit.release(1 << 16)
+                    running.credit.release()
             case Kind.CREDIT:
                 if (running := self._running.get((route[: -ROUTE_MS.size], envelope.id))) is not None:
-                    running.credit.release(min(envelope.seq, 1 << 16))
+                    running.credit.release(min(envelope.seq, MAX_CREDIT) or 1)
             case Kind.RESET:
                 self._is_known = False
             case Kind.DRAIN:
@@ -139,7 +150,7 @@ class Worker:
         (waited_ms,) = ROUTE_MS.unpack(route[-ROUTE_MS.size :])
         left_s = ((envelope.ttl_ms or DEFAULT_TTL_MS) - waited_ms) / 1000
         running = Running(route, envelope.id, Call(time.monotonic() + left_s))
-        running.credit.release(envelope.seq or 1)
+        running.credit.release(min(envelope.seq, MAX_CREDIT) or 1)
         self._running[route[: -ROUTE_MS.size], envelope.id] = running
         self._threads.start(lambda: self._serve(running, envelope, buffers))
 
@@ -155,12 +166,17 @@ class Worker:
 
     def _frames_of(self, running: Running, envelope: Envelope, buffers: list[Any]) -> list[Any]:
         try:
-            outcome = self._handling.serve(envelope, buffers, running.call, lambda event: self._emit(running, event))
+            outcome = self._handling.serve(envelope, buffers, running.call, self._emitter(running, envelope))
             if envelope.flags & Flag.WANTS_STREAM:
                 return list(message(Envelope(Kind.END, running.id, seq=running.num_chunks), outcome))
             return list(message(Envelope(Kind.REPLY, running.id), outcome))
         except RagqError as error:
             return [failure_envelope(running.id, error, "worker").encode()]
+
+    def _emitter(self, running: Running, envelope: Envelope) -> Emit:
+        if envelope.flags & Flag.WANTS_STREAM:
+            return partial(self._emit, running)
+        return lambda _event: running.call.check()
 
     def _emit(self, running: Running, event: object) -> None:
         while not running.credit.acquire(timeout=min(1.0, running.call.remaining_s)):
@@ -193,7 +209,7 @@ class Worker:
             self._is_known = self._control(Envelope(Kind.READY, 0, body=pack(self._ready).body))
         else:
             held = [(r.route, r.id) for r in list(self._running.values())]
-            beat = Beat(held, resident_bytes(), self.service.note())
+            beat = Beat(held, resident_bytes(), self._handling.note())
             self._is_known = self._control(Envelope(Kind.BEAT, 0, body=pack(beat).body))
 
     def _control(self, envelope: Envelope) -> bool:
