@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round, Sources
-from clients.index import Turn
-from clients.mesh import Ragq
+from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round
+from clients.index import Hit
+from ui.exchanges import Exchange, told, turn_of
 
 from . import show
 from .options import collection_option, json_option
@@ -36,49 +36,36 @@ def ask(session: Session, question: str, collection: str, answer: str | None, ch
     options: dict[str, Any] = {"answer": answer} if answer else {}
     with session.mesh(TIMEOUT_S) as mesh:
         history = [Round(turn.question, turn.answer) for turn in mesh.index.chat(chat)] if chat else []
-        screen = _Screen(quiet=as_json)
+        exchange = Exchange(question, collection, created_at=time.time())
         for event in mesh.ask(collection, question, history, stream=True, **options):
-            screen.show(event)
-        finished = screen.finish()
-        if as_json:
-            show.document(finished)
+            exchange = told(exchange, [event])
+            if not as_json:
+                _show(event)
         if chat:
-            _keep(mesh, chat, collection, finished)
+            mesh.index.save_turn(turn_of(chat, exchange))
+    if as_json:
+        show.document(exchange.answer)
+    else:
+        _print_below(exchange)
 
 
-class _Screen:
-    """Writes the events of an answer as they come; a quiet one only keeps them."""
+def _show(event: Event) -> None:
+    match event:
+        case Rewritten(query):
+            show.note(f"searching for: {query}")
+        case Delta(text):
+            click.echo(text, nl=False)
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._sources = Sources([])
-        self._answer: Answer | None = None
 
-    def show(self, event: Event) -> None:
-        match event:
-            case Sources():
-                self._sources = event
-            case Answer():
-                self._answer = event
-            case Rewritten(query) if not self._quiet:
-                show.note(f"searching for: {query}")
-            case Delta(text) if not self._quiet:
-                click.echo(text, nl=False)
-
-    def finish(self) -> Answer:
-        """The answer; what stands below it is printed."""
-        assert self._answer is not None, "the last event of ask is its Answer"
-        if not self._quiet:
-            self._print_below(self._answer)
-        return self._answer
-
-    def _print_below(self, answer: Answer) -> None:
-        click.echo()
-        _print_citations(answer)
-        if answer.decision.route == "absent":
-            _print_absence(answer.decision, self._sources)
-        for text in dict.fromkeys([*self._sources.notes, *answer.notes]):
-            show.note(text)
+def _print_below(exchange: Exchange) -> None:
+    answer = exchange.answer
+    assert answer is not None, "the last event of ask is its Answer"
+    click.echo()
+    _print_citations(answer)
+    if answer.decision.route == "absent":
+        _print_absence(answer.decision, exchange.hits)
+    for text in dict.fromkeys(answer.notes):
+        show.note(text)
 
 
 def _print_citations(answer: Answer) -> None:
@@ -89,15 +76,8 @@ def _print_citations(answer: Answer) -> None:
         click.echo(f"    “{show.snippet(citation.quote or citation.text)}”")
 
 
-def _print_absence(decision: Decision, sources: Sources) -> None:
+def _print_absence(decision: Decision, hits: list[Hit]) -> None:
     click.echo(f"\nWhy: {decision.reason}")
-    if sources.hits:
-        closest = sources.hits[0]
-        click.echo(f"Closest passage: {show.place(closest.document, closest.page, closest.heading)}")
-        click.echo(f"    “{show.snippet(closest.text)}”")
-
-
-def _keep(mesh: Ragq, chat_id: str, collection: str, answer: Answer) -> None:
-    detail = show.plain(answer)
-    assert isinstance(detail, dict)
-    mesh.index.save_turn(Turn(chat_id, answer.question, answer.text, collection, time.time(), detail))
+    if hits:
+        click.echo(f"Closest passage: {show.place(hits[0].document, hits[0].page, hits[0].heading)}")
+        click.echo(f"    “{show.snippet(hits[0].text)}”")

@@ -13,6 +13,7 @@ from click.testing import Result
 from clients.errors import BadRequest, NotFound
 from tests.unit.cli.desk import Desk, unreachable
 from ui.cli.rerank import parse_documents, split_label
+from ui.exchanges import exchange_of
 
 Run = Callable[..., Result]
 
@@ -66,7 +67,10 @@ def test_a_chat_remembers_its_rounds(ragq: Run, filled: Desk) -> None:
     ragq("ask", "what gives lift", "-c", "docs", "--chat", "c1")
     ragq("ask", "what about thrust", "-c", "docs", "--chat", "c1", "--json")
     assert [turn.question for turn in filled.index.chat("c1")] == ["what gives lift", "what about thrust"]
-    assert filled.index.chat("c1")[0].detail["citations"]
+    first = exchange_of(filled.index.chat("c1")[0])
+    assert first.hits
+    assert first.answer
+    assert first.answer.citations
 
 
 def test_a_written_answer_streams_from_the_model(ragq: Run, filled: Desk) -> None:
