@@ -3,7 +3,7 @@
 Layout, little endian: magic ``E5S1``, version, seven sizes (hidden, layers, heads, feed-forward,
 vocabulary, positions, token types), epsilon, block size; the Unigram pieces (count, ids of
 begin, end, padding and unknown, length of the text, offsets, scores, text); a map of single
-characters, which NFKC and the rules in ``_normalizer`` reproduce; a directory of tensors. Linear
+characters, which NFKC and the rules in ``sentencepiece`` reproduce; a directory of tensors. Linear
 weights and word embeddings are blocks of 32 weights: an fp16 scale and 16 bytes of nibbles, the
 low ones first, each minus 8; everything else is fp32.
 """
@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from clients.errors import BadRequest
+
+from .sentencepiece import tokenizer_spec
 
 BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", (16,))])
 TOP_NAMES = {
@@ -40,7 +42,6 @@ LAYER_NAMES = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,67 +117,7 @@ def _tokenizer(cursor: _Cursor) -> dict[str, object]:
     text = bytes(cursor.bytes(length))
     cursor.bytes(cursor.take("<iI")[1])
     pieces = [text[a:b].decode() for a, b in pairwise(offsets)]
-    return {
-        "version": "1.0",
-        "added_tokens": [_added(pieces.index(token), token) for token in SPECIAL],
-        "normalizer": _normalizer(),
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [
-                {"type": "WhitespaceSplit"},
-                {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
-            ],
-        },
-        "post_processor": _template(pieces),
-        "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
-        "model": {
-            "type": "Unigram",
-            "unk_id": unknown,
-            "vocab": list(map(list, zip(pieces, scores, strict=True))),
-            "byte_fallback": False,
-        },
-    }
-
-
-def _normalizer() -> dict[str, object]:
-    """NFKC as SentencePiece trained it: no control characters, odd spaces as spaces, the wide tilde kept."""
-    spared = "\uf8ff"
-    rules: list[dict[str, object]] = [
-        {"pattern": {"Regex": "[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\x{8f}\\x{9f}]"}, "content": ""},
-        {
-            "pattern": {
-                "Regex": "[\\t\\n\\f\\r\\x{1680}\\x{200b}-\\x{200f}\\x{2028}\\x{2029}\\x{2581}\\x{feff}\\x{fffd}]"
-            },
-            "content": " ",
-        },
-        {"pattern": {"String": "\uff5e"}, "content": spared},
-        {"type": "NFKC"},
-        {"pattern": {"String": spared}, "content": "\uff5e"},
-    ]
-    return {"type": "Sequence", "normalizers": [{"type": "Replace"} | rule for rule in rules]}
-
-
-def _template(pieces: list[str]) -> dict[str, object]:
-    begin, end = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
-    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in ("A", "B"))
-    return {
-        "type": "TemplateProcessing",
-        "single": [begin, first, end],
-        "pair": [begin, first, end, end, second, end],
-        "special_tokens": {t: {"id": t, "ids": [pieces.index(t)], "tokens": [t]} for t in ("<s>", "</s>")},
-    }
-
-
-def _added(number: int, token: str) -> dict[str, object]:
-    return {
-        "id": number,
-        "content": token,
-        "single_word": False,
-        "lstrip": False,
-        "rstrip": False,
-        "normalized": False,
-        "special": True,
-    }
+    return tokenizer_spec(pieces, scores, unknown)
 
 
 def _tensors(cursor: _Cursor, sizes: Sizes) -> Iterator[tuple[str, np.ndarray]]:

@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from clients.errors import BackendError, BadRequest
+from clients.errors import BackendError
 from clients.llm import Role
 from services.models import Shelved
 from services.models.checkpoint import Checkpoint
 
 from .base import Prepared
 from .openvino_bert import encoder
+from .tokenizing import tokenizer_of
 
 Dtype = Literal["auto", "fp32", "bf16", "int8"]
 # The runtime keeps code for every shape that it meets: 128 MB less after 300 batches, and 5 % faster.
@@ -52,7 +53,7 @@ class OpenVINOEmbedder:
         offset = int(config["pad_token_id"]) + 1 if config["model_type"] == "xlm-roberta" else 0
         places = checkpoint.float32("embeddings.position_embeddings.weight")[offset:]
         self._places = places + checkpoint.float32("embeddings.token_type_embeddings.weight")[0]
-        self._tokenizer = _tokenizer(model, min(limit, len(self._places)))
+        self._tokenize = tokenizer_of(model.path / "tokenizer.json", min(limit, len(self._places)))
         # Far more than fits: what is cut off anyway need not be tokenised.
         self._max_chars = limit * 32
         self._num_prefix = {role: self._count_prefix(role) for role in ("query", "document")}
@@ -66,11 +67,8 @@ class OpenVINOEmbedder:
         """Tokenise with the model's prefix for the role."""
         prefix = self._prefix(role)
         first = self._num_prefix[role]
-        encodings = self._tokenizer.encode_batch_fast([prefix + text.strip()[: self._max_chars] for text in texts])
-        return [
-            Prepared(np.array(e.ids, np.int32), min(first, len(e.ids) - 1), len(e.ids) - 1, wants_tokens)
-            for e in encodings
-        ]
+        rows = self._tokenize([prefix + text.strip()[: self._max_chars] for text in texts])
+        return [Prepared(np.array(ids, np.int32), min(first, len(ids) - 1), len(ids) - 1, wants_tokens) for ids in rows]
 
     def run(self, batch: Sequence[Prepared]) -> list[np.ndarray]:
         """One padded forward pass; waits while all streams are in use."""
@@ -100,19 +98,7 @@ class OpenVINOEmbedder:
 
     def _count_prefix(self, role: Role) -> int:
         """Tokens before the text's own: the special first one and those of the prefix."""
-        return len(self._tokenizer.encode(self._prefix(role).strip()).ids) - 1
-
-
-def _tokenizer(model: Shelved, limit: int) -> Any:
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    except Exception as error:  # the library raises plain Exception for an unreadable file
-        raise BadRequest(f"{model.path / 'tokenizer.json'} is not a tokenizer: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(limit)
-    return tokenizer
+        return len(self._tokenize([self._prefix(role).strip()])[0]) - 1
 
 
 def _compile(
