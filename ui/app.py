@@ -52,11 +52,11 @@ def _navigation(words: Labels) -> st.Page:
     return st.navigation(
         {
             words("app.pages_use"): [
-                st.Page("pages/chat.py", title=words("chat.title"), icon=":material/forum:", default=True),
+                st.Page("screens/chat.py", title=words("chat.title"), icon=":material/forum:", default=True),
             ],
             words("app.pages_manage"): [
-                st.Page("pages/collections.py", title=words("collections.title"), icon=":material/library_books:"),
-                st.Page("pages/ingest.py", title=words("ingest.title"), icon=":material/upload_file:"),
+                st.Page("screens/collections.py", title=words("collections.title"), icon=":material/library_books:"),
+                st.Page("screens/ingest.py", title=words("ingest.title"), icon=":material/upload_file:"),
             ],
         }
     )

@@ -11,9 +11,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clients import Ragq
-from tests.conftest import TOY, LiveMesh, merged, start_mesh
-from ui import session
+from tests.conftest import TOY, LiveMesh, free_ports, merged, start_mesh
 from ui.labels import LANGUAGES, Labels, Language
+from ui.parts import prose
 from ui.questions import SUGGESTIONS
 
 APP = str(Path(__file__).parents[2] / "ui" / "app.py")
@@ -57,17 +57,17 @@ def _config(live: LiveMesh, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     st.cache_resource.clear()
     st.cache_data.clear()
     yield
-    if session.desk.__wrapped__ is not None:  # type: ignore[attr-defined]  # Streamlit's wrapper
-        st.cache_resource.clear()
+    st.cache_resource.clear()
 
 
 def opened(page: str = "chat", language: Language = "en", **query: str) -> AppTest:
     """A page as a new tab sees it."""
+    prose._component.clear()  # type: ignore[attr-defined]  # each test runner is a runtime of its own
     app = AppTest.from_file(APP, default_timeout=WAIT_S)
     app.query_params.update({"lang": language, **query})
     app.run()
     if page != "chat":
-        app.switch_page(f"pages/{page}.py").run()
+        app.switch_page(f"screens/{page}.py").run()
     assert not app.exception, app.exception
     return app
 
@@ -76,6 +76,18 @@ def shown(app: AppTest) -> str:
     """All words of the page."""
     parts = [*app.main, *app.sidebar]
     return "\n".join(str(part.value) for part in parts if getattr(part, "value", None) is not None)
+
+
+def shown_everywhere(app: AppTest) -> str:
+    """All words of the page and of a dialog above it."""
+    parts = [*app.markdown, *app.caption, *app.text]
+    return "\n".join(part.value for part in parts)
+
+
+def query(app: AppTest, name: str) -> str:
+    """A value of the address; the test runner gives given values as lists and written ones as they are."""
+    value = app.query_params.get(name, "")
+    return value if isinstance(value, str) else value[-1]
 
 
 def until(app: AppTest, done: Callable[[AppTest], bool]) -> AppTest:
@@ -88,13 +100,213 @@ def until(app: AppTest, done: Callable[[AppTest], bool]) -> AppTest:
     return app
 
 
-def button(app: AppTest, label: str) -> object:
-    return next(b for b in app.button if b.label.replace("\\", "") == label)
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens_in_both_languages(mesh: Ragq, page: str, language: Language) -> None:
     app = opened(page, language)
     assert app.header[0].value == Labels(language)(PAGES[page])
     assert [error.value for error in app.error if "PDF" not in error.value] == []
+
+
+def answered(app: AppTest) -> AppTest:
+    """The page once nothing is being answered any more."""
+    return until(app, lambda app: not app.chat_input[0].disabled)
+
+
+def test_a_suggested_question_is_answered_with_sources(mesh: Ragq) -> None:
+    app = opened()
+    offered = [b for b in app.button if (b.key or "").startswith("suggest-")]
+    assert [b.label.replace("\\", "") for b in offered] == [q.text for q in SUGGESTIONS["en"]]
+    offered[0].click().run()
+    assert query(app, "chat")
+    assert SUGGESTIONS["en"][0].text in shown(answered(app))
+
+
+def test_an_answer_opens_its_source_and_survives_a_reload(mesh: Ragq) -> None:
+    app = opened()
+    app.chat_input[0].set_value("Does ragq need a graphics card?").run()
+    answered(app)
+    assert "Extractive mode" in shown(app)
+    source = next(b for b in app.button if "faq" in b.label)
+    assert "·" in source.label
+    source.click().run()
+    assert not app.exception
+    assert "**faq\\.md**" in shown_everywhere(app)
+    chat_id = query(app, "chat")
+
+    again = opened(chat=chat_id)
+    assert "Does ragq need a graphics card?" in shown(again)
+    assert any("faq" in b.label for b in again.button)
+    assert mesh.index.chat(chat_id)[0].answer.startswith("Ragq needs no graphics card.")
+
+    app.chat_input[0].set_value("Where does it run?").run()
+    answered(app)
+    assert len(mesh.index.chat(chat_id)) == 2
+
+
+def test_a_question_without_an_answer_says_why(mesh: Ragq) -> None:
+    app = opened(language="zh")
+    app.chat_input[0].set_value("Which zebra won yesterday's marathon?").run()
+    answered(app)
+    assert "这个知识库里没有答案" in shown(app)
+    assert "低于回答所需的 0.50" in shown(app)
+    closest = [b for b in app.button if b.label == "查看最接近的原文"]
+    for b in closest:
+        b.click().run()
+        assert not app.exception
+
+
+def test_an_earlier_chat_can_be_opened(mesh: Ragq) -> None:
+    app = opened()
+    app.chat_input[0].set_value("Is there a graphics card?").run()
+    answered(app)
+    chat_id = query(app, "chat")
+    app.button(key="new-chat").click().run()
+    assert "chat" not in app.query_params
+    assert app.header[0].value == Labels("en")("chat.greeting")
+    app.button(key=f"chat-{chat_id}").click().run()
+    assert "Is there a graphics card?" in shown(app)
+    app.button(key=f"forget-{chat_id}").click().run()
+    assert app.button(key="forget-for-good").label == "Delete"
+
+
+def test_the_language_switches_and_stays(mesh: Ragq) -> None:
+    app = opened("collections")
+    app.button(key="language").click().run()
+    assert app.header[0].value == "知识库"
+    assert query(app, "lang") == "zh"
+    app.button(key="language").click().run()
+    assert app.header[0].value == "Knowledge bases"
+
+
+def test_a_collection_with_any_title_is_shown_as_it_is(mesh: Ragq) -> None:
+    mesh.index.create_collection("hostile", "产品 *手册* [x](http://evil) :smile: <b>")
+    app = opened("collections", collection="hostile")
+    assert app.selectbox(key="picked").value == "hostile"
+    assert r"产品 \*手册\* \[x\]\(http://evil\)" in app.subheader[0].value
+    assert ":smile:" not in app.subheader[0].value
+    app.switch_page("screens/chat.py").run()
+    assert r"\*手册\*" in app.header[0].value
+    mesh.index.delete_collection("hostile")
+    assert app.run().selectbox(key="picked").value == "handbook"
+
+
+def test_the_dialogs_of_the_collections_open(mesh: Ragq) -> None:
+    app = opened("collections")
+    app.button(key="create").click().run()
+    assert app.button(key="make").disabled
+    app.button(key="delete-handbook").click().run()
+    assert app.button(key="delete-for-good").disabled
+
+
+def test_failed_documents_come_first_with_reason_and_retry(mesh: Ragq) -> None:
+    app = opened("collections")
+    failed = next(d for d in mesh.index.documents("handbook").documents if d.status == "failed")
+    names = [m.value for m in app.main.markdown if m.value.startswith("**")]
+    assert names.index("**empty\\.pdf**") < names.index("**faq\\.md**")
+    assert any(error.value.startswith(failed.reason.split(":")[0][:20].replace("(", "\\(")) for error in app.error)
+    app.button(key=f"retry-{failed.id}").click().run()
+    assert not app.exception
+    until(app, lambda app: any(b.key == f"retry-{failed.id}" for b in app.button))
+
+
+def test_the_chunks_of_a_document_can_be_seen(mesh: Ragq) -> None:
+    app = opened("collections")
+    faq = next(d for d in mesh.index.documents("handbook", keyword="faq").documents)
+    app.button(key=f"chunks-{faq.id}").click().run()
+    assert not app.exception
+    assert "faq\\.md: 1 chunks" in shown_everywhere(app)
+
+
+def test_the_list_of_documents_can_be_filtered(mesh: Ragq) -> None:
+    app = opened("collections")
+    app.text_input(key="keyword").set_value("faq").run()
+    assert "1 in all" in shown(app)
+    app.text_input(key="keyword").set_value("nothing like it").run()
+    assert "No document matches." in shown(app)
+
+
+def test_typed_lines_become_chunks(mesh: Ragq) -> None:
+    mesh.index.create_collection("typed", exist_ok=True)
+    app = opened("ingest", collection="typed")
+    app.text_area(key="text-0").set_value("First fact.\n\nSecond fact.").run()
+    app.checkbox(key="by-line").check().run()
+    assert "2 lines" in shown(app)
+    app.button(key="add-text").click().run()
+    assert not app.exception
+    until(app, lambda app: "Done" in shown(app))
+    (document,) = mesh.index.documents("typed").documents
+    assert (document.name, document.num_chunks) == ("First fact.", 2)
+    assert app.text_area(key="text-1").value == ""
+
+
+def test_a_second_upload_in_one_session_counts_too(mesh: Ragq) -> None:
+    mesh.index.create_collection("uploads", exist_ok=True)
+    app = opened("ingest", collection="uploads")
+    for i, names in enumerate([("a.txt", "a.txt"), ("b.txt",)]):
+        files = [(name, f"Content {i} {n}.".encode(), "text/plain") for n, name in enumerate(names)]
+        app.file_uploader(key=f"files-{i}").set_value(files).run()
+        app.button(key="add-upload").click().run()
+        assert not app.exception
+    until(app, lambda app: mesh.index.documents("uploads", status="ready").total == 3)
+    assert {d.name for d in mesh.index.documents("uploads").documents} == {"a.txt", "a (2).txt", "b.txt"}
+
+
+def test_a_broken_upload_shows_the_reason(mesh: Ragq) -> None:
+    mesh.index.create_collection("broken", exist_ok=True)
+    app = opened("ingest", collection="broken")
+    app.file_uploader(key="files-0").set_value([("*report*.pdf", b"%PDF-1.7 cut off", "application/pdf")]).run()
+    app.button(key="add-upload").click().run()
+    until(app, lambda app: any("report" in error.value for error in app.error))
+    assert any(r"\*report\*" in error.value for error in app.error)
+
+
+def test_a_path_must_lie_below_an_allowed_root(mesh: Ragq, live: LiveMesh) -> None:
+    mesh.index.create_collection("paths", exist_ok=True)
+    app = opened("ingest", collection="paths")
+    app.text_area(key="paths").set_value("/etc/passwd").run()
+    assert any("Not below an allowed directory" in error.value for error in app.error)
+    assert app.button(key="add-path").disabled
+    app.text_area(key="paths").set_value(str(live.config.parent / "files")).run()
+    app.button(key="add-path").click().run()
+    until(app, lambda app: mesh.index.documents("paths", status="ready").total == 1)
+
+
+def test_an_overlap_that_is_too_long_is_refused_before_the_call(mesh: Ragq) -> None:
+    app = opened("ingest")
+    app.number_input(key="overlap-type").set_value(600).run()
+    assert any("must be smaller" in error.value for error in app.error)
+    assert app.button(key="add-text").disabled
+
+
+def test_the_chosen_collection_is_kept_on_every_page(mesh: Ragq) -> None:
+    mesh.index.create_collection("kept", exist_ok=True)
+    app = opened("ingest", collection="kept")
+    assert "Into “kept”" in shown(app)
+    app.switch_page("screens/collections.py").run()
+    assert query(app, "collection") == "kept"
+    assert "Documents of “kept”" in app.subheader[0].value
+    assert query(opened(collection="gone"), "collection") == "handbook"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_what_to_do_when_nobody_answers(
+    page: str, language: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, llm = free_ports(2)
+    config = tmp_path / "ragq.yml"
+    config.write_text(f"index: {{front_end: {{port: {index}}}}}\nllm: {{front_end: {{port: {llm}}}}}\n")
+    monkeypatch.setenv("RAGQ_CONFIG", str(config))
+    app = opened(page, language)
+    assert "ragq up" in app.error[0].value
+    assert Labels(language)("health.down") in shown(app)
+
+
+def test_a_wrong_configuration_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "ragq.yml"
+    config.write_text("llm: {num_worker: 2}\n")
+    monkeypatch.setenv("RAGQ_CONFIG", str(config))
+    app = opened()
+    assert "num" in app.error[0].value
+    assert "ragq\\.yml" in app.error[0].value

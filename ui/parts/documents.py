@@ -24,7 +24,7 @@ def documents(collection: Collection, words: Labels) -> None:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     left.subheader(escaped(words("documents.title", title=view.title_of(collection))), anchor=False)
     if right.button(words("chat.add"), icon=":material/add:", key="add-here", width="stretch"):
-        st.switch_page("pages/ingest.py")
+        st.switch_page("screens/ingest.py")
     keyword, status = _filters(words)
     try:
         found = _found(collection.name, keyword, status)

@@ -82,7 +82,7 @@ def _teach(title: str, text: str, words: Labels) -> None:
     st.header(escaped(title), anchor=False)
     st.text(text)
     if st.button(words("chat.add"), icon=":material/add:", type="primary"):
-        st.switch_page("pages/ingest.py")
+        st.switch_page("screens/ingest.py")
 
 
 def _suggestions(collection: Collection, words: Labels) -> None:
@@ -223,7 +223,14 @@ def _open(target: Target) -> None:
 def _chats(words: Labels) -> None:
     with st.sidebar:
         is_fresh = not session.tab().chat_id
-        st.button(words("chat.new"), icon=":material/add_comment:", on_click=_new, disabled=is_fresh, width="stretch")
+        st.button(
+            words("chat.new"),
+            icon=":material/add_comment:",
+            key="new-chat",
+            on_click=_new,
+            disabled=is_fresh,
+            width="stretch",
+        )
         try:
             chats = session.desk().mesh.index.chats()[:MAX_CHATS]
         except RagqError:  # the page itself says that the Index service is away
@@ -263,7 +270,7 @@ def _forget(chat: Chat) -> None:
     words = session.labels()
     st.text(shortened(chat.title, 120))
     st.text(words("chat.delete_ask"))
-    if st.button(words("documents.delete_yes"), type="primary", icon=":material/delete:"):
+    if st.button(words("documents.delete_yes"), type="primary", icon=":material/delete:", key="forget-for-good"):
         with session.reported(words):
             session.desk().mesh.index.delete_chat(chat.id)
         if session.tab().chat_id == chat.id:

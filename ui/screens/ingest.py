@@ -46,7 +46,7 @@ def page() -> None:
 def _first(words: Labels) -> None:
     st.text(words("chat.no_collection"))
     if st.button(words("collections.create"), type="primary", icon=":material/add:"):
-        st.switch_page("pages/collections.py")
+        st.switch_page("screens/collections.py")
 
 
 def _cut(words: Labels, key: str, *, by_line: bool = False) -> Chunking | None:
