@@ -77,7 +77,7 @@ def _packed(units: Iterator[Unit], chunking: Chunking) -> Iterator[tuple[int, in
     held: list[Unit] = []
     total = 0
     for unit in units:
-        opens_section = unit.is_heading and not all(u.is_heading for u in held)
+        opens_section = unit.is_heading and any(u.width and not u.is_heading for u in held)
         if held and (opens_section or total + unit.width > chunking.size):
             yield held[0].start, held[-1].end
             room = 0 if opens_section else min(chunking.overlap, chunking.size - unit.width)

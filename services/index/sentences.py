@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .loaders.base import CJK
 
-WIDE = re.compile(f"[{CJK}]")
+WIDE = re.compile(f"[{CJK}\u3000-\u303f\uff01-\uff60]")
 CLOSING = "\"'”’」』）)\\]】》»"
 BOUNDARY = re.compile(
     rf"""

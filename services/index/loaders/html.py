@@ -41,6 +41,9 @@ def html(raw: bytes) -> Loaded:
         root = lxml_html.document_fromstring(_text(raw).encode(), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError) as error:
         raise Unreadable(f"the page cannot be read: {error}", help="save it again from a browser") from error
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        # The parser drops everything from there on without a word.
+        raise Unreadable("the page nests its elements too deeply to be read", help="print it to a PDF from a browser")
     page = _Page()
     page.walk(_main(root))
     return page.writer.loaded("text/html")

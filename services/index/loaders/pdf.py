@@ -28,15 +28,26 @@ def pdf(raw: bytes, max_pages: int) -> Loaded:
                 help="split it, or raise index.max_pages",
             )
         texts = [_page(document, number) for number in range(len(document))]
+        if sum(len(text.strip()) for text in texts) < MIN_CHARS_PER_PAGE * len(texts):
+            _refuse_images(document)
     finally:
         document.close()
-    num_chars = sum(len(text.strip()) for text in texts)
-    if num_chars < MIN_CHARS_PER_PAGE * len(texts):
-        raise Unreadable(
-            f"the PDF has no text: its {len(texts)} page(s) are images",
-            help="run text recognition over it first, for example: ocrmypdf in.pdf out.pdf",
-        )
     return _joined(texts)
+
+
+def _refuse_images(document: Any) -> None:
+    """Unreadable when there are pictures where the text should be."""
+    import pypdfium2.raw
+
+    for number in range(len(document)):
+        page = document[number]
+        has_image = any(True for _ in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]))
+        page.close()
+        if has_image:
+            raise Unreadable(
+                "the PDF has no text: its pages are images",
+                help="run text recognition over it first, for example: ocrmypdf in.pdf out.pdf",
+            )
 
 
 def _open(raw: bytes) -> Any:
