@@ -103,12 +103,11 @@ class Child:
 
     def _read(self) -> None:
         output: IO[str] = self._process.stdout  # type: ignore[assignment]  # it is a pipe, see _spawn
-        with suppress(ValueError):  # closed by _wait while a grandchild held the other end
-            for line in output:
-                if line.strip():
-                    record = parse(line.rstrip()[:MAX_LINE_CHARS], self.name)
-                    self._last.append("\n".join(filter(None, (record.text, record.trace))))
-                    self._log.write(record)
+        with output:
+            for line in filter(str.strip, output):
+                record = parse(line.rstrip()[:MAX_LINE_CHARS], self.name)
+                self._last.append("\n".join(filter(None, (record.text, record.trace))))
+                self._log.write(record)
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):  # while its entry stands, its number cannot name a stranger's group

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -162,26 +163,34 @@ def _tail(path: Path, num_lines: int) -> Iterator[Record]:
 
 def follow(paths: list[Path]) -> Iterator[Record]:
     """New records of several logs as they come, for ever; a log that was turned over is followed."""
-    ends = {path: _Follower(path) for path in paths}
-    while True:
-        fresh = [record for end in ends.values() for record in end.read()]
-        yield from sorted(fresh, key=lambda record: record.time)
-        time.sleep(POLL_S)
+    with ExitStack() as stack:
+        ends = [stack.enter_context(closing(Follower(path))) for path in paths]
+        while True:
+            fresh = [record for end in ends for record in end.read()]
+            yield from sorted(fresh, key=lambda record: record.time)
+            time.sleep(POLL_S)
 
 
-class _Follower:
+class Follower:
+    """Reads a log from its end on."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open(encoding="utf-8", errors="replace")
         self._file.seek(0, os.SEEK_END)
 
     def read(self) -> list[Record]:
+        """What has come since the last time."""
         records = self._rest()
         if self._was_turned_over():
             self._file.close()
             self._file = self._path.open(encoding="utf-8", errors="replace")
             records += self._rest()
         return records
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def _rest(self) -> list[Record]:
         return [parse(line.rstrip("\n"), self._path.stem) for line in self._file]

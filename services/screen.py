@@ -34,14 +34,21 @@ class Line:
     def text(self) -> Text:
         """Aligned for the start screen."""
         state = Text(f"{self.state:<8}", style=STYLES.get(self.state, ""))
-        return Text.assemble(f"  {self.name:<9}", state, f"{self.took:>7}   ", self.note)
+        return Text.assemble(f"  {self.name:<12}", state, f"{self.took:>7}   ", self.note)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Fall silent; the library's own way is to end the process."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Screen:
     """The console of one start: one screen of text, with a spinner and colours where it is a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        self.console: Console = _Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
         self._status: Status | None = None
 
     def say(self, text: str | Text = "") -> None:
@@ -49,7 +56,7 @@ class Screen:
         try:
             self.console.print(text, markup=False)
         except OSError:
-            self.console = Console(file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - kept open until the end
+            self.console.on_broken_pipe()
 
     def header(self, loaded: Loaded) -> None:
         """Version, data directory and the configuration used."""
@@ -104,7 +111,11 @@ def footer_lines(config: Config, parts: Sequence[str], took_s: float) -> list[st
         lines.append(f"Open     {url(config.ui)}")
     if "http" in parts:
         lines.append(f"API      {url(config.http)}/v1")
-    fronts = [f"{name} {config.service(name).front_end.address}" for name in config.enabled_services if name in parts]
+    fronts = [
+        f"{name} {config.service(name).front_end.address}"
+        for name in config.enabled_services
+        if {name, f"proxy-{name}"} & set(parts)
+    ]
     if fronts:
         lines.append(f"Mesh     {'   '.join(fronts)}")
     lines.append("Stop     Ctrl-C        Logs  ragq logs -f        Help  ragq --help")
