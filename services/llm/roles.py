@@ -59,7 +59,7 @@ class Role(Generic[M]):
         with self._changed:
             if self._model is not None or self._is_loading:
                 return
-            self._is_loading = True
+            self._is_loading, self._error = True, None
         model, error = None, None
         try:
             model = self._load()

@@ -24,7 +24,8 @@ from services.service import Call
 
 log = logging.getLogger(__name__)
 
-KV_TOKENS = 32768
+# Room for prompts and answers: 12 kB a token for the small models.
+KV_TOKENS = 16384
 KV_BLOCK_TOKENS = 32
 PREFILL_TOKENS = 256
 DEFAULT_CONTEXT_TOKENS = 4096
@@ -87,7 +88,7 @@ class OpenVINOChat:
         self._ends = set(self._pipeline.get_config().stop_token_ids) | {self._tokenizer.get_eos_token_id()}
         self._numbers = itertools.count()
         self._changed = threading.Condition()
-        self._num_answers = 0
+        self._answers: set[Any] = set()
         self._failure: BackendError | None = None
         self._is_closed = False
         self._thread = threading.Thread(target=self._steps, name="generate", daemon=True)
@@ -142,19 +143,19 @@ class OpenVINOChat:
         finally:
             with self._changed:
                 handle.cancel()
-                self._num_answers -= 1
+                self._answers.discard(handle)
                 self._changed.notify_all()
 
     def _admit(self, prompt: Any, settings: Any) -> Any:
         with self._changed:
             self._raise_if_down()
-            if self._num_answers >= MAX_ANSWERS:
+            if len(self._answers) >= MAX_ANSWERS:
                 raise Busy(f"'{self.card.name}' is writing {MAX_ANSWERS} answers already", retry_after_s=1.0)
             try:
                 handle = self._pipeline.add_request(next(self._numbers), prompt, settings)
             except RuntimeError as error:
                 raise BackendError(f"OpenVINO GenAI refused the request: {error}") from error
-            self._num_answers += 1
+            self._answers.add(handle)
             self._changed.notify_all()
         return handle
 
@@ -178,6 +179,8 @@ class OpenVINOChat:
                 while not self._is_closed and not self._pipeline.has_non_finished_requests():
                     self._changed.wait()
                 if self._is_closed:
+                    self._abandon()
+                if not self._pipeline.has_non_finished_requests():
                     return
             try:
                 self._pipeline.step()
@@ -191,6 +194,11 @@ class OpenVINOChat:
                 return
             with self._changed:
                 self._changed.notify_all()
+
+    def _abandon(self) -> None:
+        """Cancel what is being written; the runtime wants one more step to let go of it."""
+        for handle in self._answers:
+            handle.cancel()
 
     def _encode(self, request: Generate) -> Any:
         text = request.prompt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,28 @@ def test_a_call_waits_while_the_model_loads():
         role.get(call(0.05))
     gate.set()
     assert role.get(call()).card.name == "toy"
+
+
+def test_calls_during_a_second_attempt_wait_for_it():
+    attempts = iter([ModelNotLoaded("not yet"), ToyReranker()])
+    gate, entered = threading.Event(), threading.Event()
+
+    def load() -> ToyReranker:
+        outcome = next(attempts)
+        if isinstance(outcome, ModelNotLoaded):
+            raise outcome
+        entered.set()
+        gate.wait(10)
+        return outcome
+
+    role = Role("rerank", TOY, load)
+    role.fill()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(role.get, call())
+        assert entered.wait(5)
+        second = pool.submit(role.get, call())
+        gate.set()
+        assert first.result(5) is second.result(5)
 
 
 def test_a_runtime_that_breaks_becomes_a_status():
