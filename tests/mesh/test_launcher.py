@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
 
 LAUNCHER = """
-import os, random, sys
+import json, os, random, sys
 from pathlib import Path
 from services.home import Home
 from services.supervisor import Role, Stage, Supervisor
 home = Home(Path(sys.argv[1]))
 home.prepare()
-roles = [Role(name, name, (sys.executable, *command), Stage.WORKER) for name, command in eval(sys.argv[2]).items()]
+roles = [Role(name, name, (sys.executable, *command), Stage.WORKER) for name, command in json.loads(sys.argv[2]).items()]
 mesh = Supervisor(roles, home, env=os.environ, tell=print, dice=random.random)
 mesh.start()
 while True:
@@ -67,7 +67,7 @@ def children(pid: int) -> list[int]:
 def test_no_child_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     kinds = {"stubborn": STUBBORN, "deaf": DEAF, "parent": PARENT}
     commands = {name: ("-c", code.format(root=str(ROOT))) for name, code in kinds.items()}
-    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, str(tmp_path), repr(commands)], cwd=ROOT)
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, str(tmp_path), json.dumps(commands)], cwd=ROOT)
     logs = [tmp_path / "logs" / f"{name}.log" for name in kinds]
     try:
         await_that(lambda: all(log.exists() and log.read_text() for log in logs), "the children did not start")
