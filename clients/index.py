@@ -5,413 +5,116 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from .chats import Chat, ChatId, Chats, Turn, Turns
 from .client import Client
+from .documents import (
+    Chunk,
+    ChunkId,
+    Chunks,
+    Collection,
+    CollectionName,
+    Collections,
+    CreateCollection,
+    Document,
+    DocumentId,
+    Documents,
+    ListChunks,
+    ListDocuments,
+    Passage,
+    Status,
+)
 from .errors import BadRequest
+from .ingest import (
+    DEFAULT_CHUNK_SIZE,
+    DEFAULT_OVERLAP,
+    FINISHED,
+    UPLOAD_PART_BYTES,
+    AddPaths,
+    AddTexts,
+    AddUploads,
+    Chunking,
+    JobId,
+    JobRecord,
+    Jobs,
+    JobStatus,
+    Text,
+    Upload,
+    Uploaded,
+    UploadPart,
+)
+from .searching import Hit, Hits, HitScore, Mode, Search
 from .wire import Nothing, unary
 
-Mode = Literal["dense", "keyword", "hybrid"]
-Status = Literal["queued", "parsing", "chunking", "embedding", "ready", "failed", "cancelled"]
-JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-HitScore = Literal["similarity", "bm25", "rrf", "fused", "probability"]
-UPLOAD_PART_BYTES = 1 << 20
-DEFAULT_CHUNK_SIZE = 512
-DEFAULT_OVERLAP = 64
-FINISHED = frozenset({"succeeded", "failed", "cancelled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A named set of documents.
-
-    Attributes:
-        name: stable key: letters, digits, ``-`` and ``_``, any script, 1 to 64 characters.
-        title: what people read; any text.
-        model: embedding model that made the vectors; empty until the first document.
-        dimension: of the vectors; 0 until the first document.
-        created_at: seconds since 1970, UTC.
-    """
-
-    name: str
-    title: str
-    model: str = ""
-    dimension: int = 0
-    metric: Literal["cosine"] = "cosine"
-    num_documents: int = 0
-    num_chunks: int = 0
-    num_failed: int = 0
-    created_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Collections:
-    """All collections, oldest first."""
-
-    collections: list[Collection]
-
-
-@dataclass(frozen=True, slots=True)
-class CreateCollection:
-    """A collection to make; ``exist_ok`` returns the one that is there."""
-
-    name: str
-    title: str = ""
-    exist_ok: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionName:
-    """Names a collection."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """What came in, and where it stands.
-
-    Attributes:
-        id: content hash within the collection; the same content added twice is one document.
-        name: file name, title or address.
-        reason: why it failed, empty otherwise.
-        fix: what to do about it, empty otherwise.
-    """
-
-    id: str
-    collection: str
-    name: str
-    media_type: str
-    size_bytes: int
-    status: Status
-    num_chunks: int = 0
-    reason: str = ""
-    fix: str = ""
-    language: str = ""
-    created_at: float = 0.0
-    updated_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ListDocuments:
-    """A page of documents; failed ones first, then newest first.
-
-    Attributes:
-        keyword: only names that contain it.
-        status: only this status; empty for all.
-    """
-
-    collection: str
-    keyword: str = ""
-    status: str = ""
-    offset: int = 0
-    limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Documents:
-    """A page, and how many there are in all."""
-
-    documents: list[Document]
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentId:
-    """Names a document."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a document as stored.
-
-    Attributes:
-        start, end: character offsets in the document's text.
-        page: 1-based page; 0 where the format has none.
-        heading: path of headings above it, joined by `` > ``.
-    """
-
-    id: str
-    document_id: str
-    position: int
-    text: str
-    start: int
-    end: int
-    page: int = 0
-    heading: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ListChunks:
-    """A page of a document's chunks in their order."""
-
-    document_id: str
-    offset: int = 0
-    limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Chunks:
-    """A page, and how many there are in all."""
-
-    chunks: list[Chunk]
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkId:
-    """Names a chunk; ``around`` asks for that many neighbours on each side."""
-
-    id: str
-    around: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A chunk with its document and neighbours, to open a citation with."""
-
-    chunk: Chunk
-    document: Document
-    before: list[Chunk]
-    after: list[Chunk]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunking:
-    """How a document is cut.
-
-    Attributes:
-        size: longest chunk, in characters of Latin script; a CJK character counts as two.
-        overlap: characters repeated from the chunk before, at a sentence start; less than ``size``.
-        by_line: each non-empty line is one chunk (hand-typed lists).
-    """
-
-    size: int = DEFAULT_CHUNK_SIZE
-    overlap: int = DEFAULT_OVERLAP
-    by_line: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text to add, with the name to show for it."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddTexts:
-    """Texts to add to a collection, which is made when it is missing."""
-
-    collection: str
-    texts: list[Text]
-    chunking: Chunking = field(default_factory=Chunking)
-
-
-@dataclass(frozen=True, slots=True)
-class AddPaths:
-    """Files or directories on the service's own disk, below its allowed roots."""
-
-    collection: str
-    paths: list[str]
-    chunking: Chunking = field(default_factory=Chunking)
-
-
-@dataclass(frozen=True, slots=True)
-class UploadPart:
-    """A part of a file on its way in; parts of one upload come in order.
-
-    Attributes:
-        upload_id: sha256 of the whole content, hexadecimal.
-        offset: place of this part; the reply says how much is there already.
-        total: bytes of the whole.
-    """
-
-    upload_id: str
-    offset: int
-    total: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """Bytes of the upload that the service holds."""
-
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A finished upload and its file name."""
-
-    upload_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddUploads:
-    """Uploaded files to add to a collection."""
-
-    collection: str
-    uploads: list[Upload]
-    chunking: Chunking = field(default_factory=Chunking)
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """An ingest job as it stands.
-
-    Attributes:
-        bytes_done: of ``bytes_total``; the progress that can be trusted.
-        document: name of the one being worked on.
-        failures: documents that failed in this job.
-        elapsed_s: seconds of work so far.
-        unchanged: documents that were there already with the same content.
-    """
-
-    id: str
-    collection: str
-    status: JobStatus
-    num_documents: int = 0
-    num_done: int = 0
-    num_failed: int = 0
-    unchanged: int = 0
-    num_chunks: int = 0
-    bytes_total: int = 0
-    bytes_done: int = 0
-    stage: str = ""
-    document: str = ""
-    elapsed_s: float = 0.0
-    reason: str = ""
-    failures: list[Document] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class JobId:
-    """Names a job."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Jobs:
-    """Jobs, newest first."""
-
-    jobs: list[JobRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search in a collection.
-
-    Attributes:
-        mode: dense (vectors), keyword (BM25 over words and CJK bigrams) or hybrid (both, fused).
-        rerank: let the LLM service score the first candidates again.
-        vector: float32 [dim] of the caller's own, instead of embedding ``query``.
-    """
-
-    collection: str
-    query: str
-    top_k: int = 10
-    mode: Mode = "hybrid"
-    rerank: bool = True
-    vector: np.ndarray | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A chunk found by a search.
-
-    Attributes:
-        score: higher is better, on the scale that ``score_kind`` names.
-        scores: every signal that took part: ``dense`` (cosine), ``keyword`` (BM25), ``rerank``.
-        ranks: 1-based rank in each signal.
-    """
-
-    chunk_id: str
-    document_id: str
-    document: str
-    text: str
-    score: float
-    score_kind: HitScore
-    start: int = 0
-    end: int = 0
-    page: int = 0
-    heading: str = ""
-    scores: dict[str, float] = field(default_factory=dict)
-    ranks: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """Hits, best first, what the search cost, and how well it covered the question.
-
-    Attributes:
-        timings: seconds per stage: ``embed``, ``dense``, ``keyword``, ``rerank``.
-        coverage: 0 to 1, share of the question's informative words (by rarity in the collection)
-            that the best hits contain; one of the signals for the decision to answer.
-        notes: what was left out and why, for people.
-    """
-
-    hits: list[Hit]
-    timings: dict[str, float] = field(default_factory=dict)
-    coverage: float = 0.0
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A finished round of a conversation.
-
-    Attributes:
-        detail: what the page needs to show it again: citations, decision, timings.
-    """
-
-    chat_id: str
-    question: str
-    answer: str
-    collection: str = ""
-    created_at: float = 0.0
-    detail: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatId:
-    """Names a chat."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """The rounds of a chat, oldest first."""
-
-    turns: list[Turn]
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A chat in the list: its first question is its title."""
-
-    id: str
-    title: str
-    collection: str
-    num_turns: int
-    updated_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Chats:
-    """Chats, newest first."""
-
-    chats: list[Chat]
-
+__all__ = [
+    "ADD_PATHS",
+    "ADD_TEXTS",
+    "ADD_UPLOADS",
+    "CANCEL_JOB",
+    "CHAT",
+    "CHATS",
+    "CHUNKS",
+    "COLLECTIONS",
+    "CREATE_COLLECTION",
+    "DEFAULT_CHUNK_SIZE",
+    "DEFAULT_OVERLAP",
+    "DELETE_CHAT",
+    "DELETE_COLLECTION",
+    "DELETE_DOCUMENT",
+    "DOCUMENT",
+    "DOCUMENTS",
+    "FINISHED",
+    "JOB",
+    "JOBS",
+    "METHODS",
+    "PASSAGE",
+    "RETRY_DOCUMENT",
+    "SAVE_TURN",
+    "SEARCH",
+    "UPLOAD_PART",
+    "UPLOAD_PART_BYTES",
+    "AddPaths",
+    "AddTexts",
+    "AddUploads",
+    "Chat",
+    "ChatId",
+    "Chats",
+    "Chunk",
+    "ChunkId",
+    "Chunking",
+    "Chunks",
+    "Collection",
+    "CollectionName",
+    "Collections",
+    "CreateCollection",
+    "Document",
+    "DocumentId",
+    "Documents",
+    "Hit",
+    "HitScore",
+    "Hits",
+    "IndexClient",
+    "Job",
+    "JobId",
+    "JobRecord",
+    "JobStatus",
+    "Jobs",
+    "ListChunks",
+    "ListDocuments",
+    "Mode",
+    "Passage",
+    "Search",
+    "Status",
+    "Text",
+    "Turn",
+    "Turns",
+    "Upload",
+    "UploadPart",
+    "Uploaded",
+]
 
 COLLECTIONS = unary("index.collections", Nothing, Collections)
 CREATE_COLLECTION = unary("index.create_collection", CreateCollection, Collection)

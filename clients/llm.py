@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, overload
 
 import numpy as np
 
 from .client import Client, Stream
-from .reading import read
+from .generation import Generate, Generation, Message, Prompt, Token, Usage, generate_request
 from .wire import Method, Nothing, unary
+
+__all__ = [
+    "EMBED",
+    "EXTRACT",
+    "GENERATE",
+    "MAX_CHARS_PER_CALL",
+    "MAX_TEXTS_PER_CALL",
+    "METHODS",
+    "MODELS",
+    "RERANK",
+    "SCORE",
+    "Embed",
+    "Embeddings",
+    "Extract",
+    "Extraction",
+    "Generate",
+    "Generation",
+    "LLMClient",
+    "Message",
+    "ModelInfo",
+    "Models",
+    "Prompt",
+    "Ranked",
+    "Rerank",
+    "Role",
+    "Score",
+    "ScoreKind",
+    "Scores",
+    "Sentence",
+    "Token",
+    "Usage",
+    "generate_request",
+]
 
 Role = Literal["document", "query"]
 ScoreKind = Literal["similarity", "probability", "logit"]
@@ -72,67 +105,6 @@ class Score:
     queries: list[str]
     documents: list[str]
     model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Generate:
-    """A prompt or a conversation to continue; exactly one of the two is given.
-
-    Attributes:
-        max_tokens: upper bound of new tokens.
-        temperature: 0 is greedy.
-        stop: texts that end the answer and are cut off.
-        state: name of an RWKV state file, for backends that have states.
-    """
-
-    prompt: str = ""
-    messages: list[Message] = field(default_factory=list)
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
-    stop: list[str] = field(default_factory=list)
-    seed: int | None = None
-    state: str = ""
-    model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of generated text, as it becomes final."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a generation cost."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    first_token_s: float = 0.0
-    total_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """The end of a generation; ``text`` is the whole of it."""
-
-    text: str
-    finish_reason: Literal["stop", "length", "cancelled"]
-    model: str
-    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +183,6 @@ class Ranked:
     score: float
     logit: float
     text: str
-
-
-Prompt = str | Sequence[Message | Mapping[str, str]]
 
 
 class LLMClient:
@@ -300,16 +269,6 @@ class LLMClient:
     def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
         return self._client.call(MODELS, Nothing(), timeout_s=timeout_s).models
-
-
-def generate_request(prompt: Prompt, **controls: object) -> Generate:
-    """The request for a prompt or a conversation; BadRequest for an unknown control."""
-    fields: dict[str, object] = dict(controls)
-    if isinstance(prompt, str):
-        fields["prompt"] = prompt
-    else:
-        fields["messages"] = [turn if isinstance(turn, Message) else read(Message, turn) for turn in prompt]
-    return read(Generate, fields)
 
 
 def _batches(texts: list[str]) -> Iterator[list[str]]:
