@@ -28,7 +28,8 @@ from services.home import Home
 from services.supervisor import Role, Stage, Supervisor
 home = Home(Path(sys.argv[1]))
 home.prepare()
-roles = [Role(name, name, (sys.executable, *command), Stage.WORKER) for name, command in json.loads(sys.argv[2]).items()]
+commands = json.loads(sys.argv[2])
+roles = [Role(name, name, (sys.executable, *command), Stage.WORKER) for name, command in commands.items()]
 mesh = Supervisor(roles, home, env=os.environ, tell=print, dice=random.random)
 mesh.start()
 while True:
