@@ -19,10 +19,20 @@ CHUNKS_PER_PAGE = 10
 _SIDE = {"position": "right"} if "position" in inspect.signature(st.dialog).parameters else {}
 
 
-def passage(target: view.Target) -> None:
-    """Open the drawer with a passage."""
+def drawer() -> None:
+    """Open what this tab has opened, if anything."""
+    tab = session.tab()
+    if tab.document_id:
+        _open_chunks(tab.document_id)
+    elif tab.opened is not None:
+        _open_passage(tab.opened)
+
+
+def _open_passage(target: view.Target) -> None:
+    """Open the drawer with a passage; it stays open when the page is drawn again."""
     words = session.labels()
-    st.dialog(words("passage.title"), width="medium", icon=":material/menu_book:", **_SIDE)(_passage)(target)
+    dialog = st.dialog(words("passage.title"), width="medium", icon=":material/menu_book:", on_dismiss=_close, **_SIDE)
+    dialog(_passage)(target)
 
 
 def _passage(target: view.Target) -> None:
@@ -46,14 +56,22 @@ def _content(shown: view.Shown) -> None:
         st.caption(escaped(shown.place))
     prose(shown.blocks, key="passage", is_source=True)
     if shown.document_id and st.button(words("passage.open"), icon=":material/list:", type="tertiary"):
+        _close()
         session.tab().document_id = shown.document_id
         st.rerun()
 
 
-def chunks(document_id: str) -> None:
+def _open_chunks(document_id: str) -> None:
     """Open the drawer with a document's chunks."""
     words = session.labels()
-    st.dialog(words("chunks.title"), width="medium", icon=":material/list:", **_SIDE)(_chunks)(document_id)
+    dialog = st.dialog(words("chunks.title"), width="medium", icon=":material/list:", on_dismiss=_close, **_SIDE)
+    dialog(_chunks)(document_id)
+
+
+def _close() -> None:
+    tab = session.tab()
+    tab.opened, tab.document_id = None, ""
+    st.session_state.pop("chunks_page", None)
 
 
 def _chunks(document_id: str) -> None:

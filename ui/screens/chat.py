@@ -12,8 +12,8 @@ from ui import session
 from ui.desk import new_chat_id
 from ui.exchanges import Exchange
 from ui.labels import Labels
-from ui.parts import drawer
 from ui.parts.banner import failure
+from ui.parts.drawer import drawer
 from ui.parts.prose import prose
 from ui.prose import escaped, shortened
 from ui.questions import SUGGESTIONS
@@ -48,17 +48,7 @@ def page() -> None:
         with _answer_bubble():
             _under_way(run, words)
     _input(collection, words, is_busy=run is not None and not run.is_over)
-    _drawers()
-
-
-def _drawers() -> None:
-    tab = session.tab()
-    target, tab.opened = tab.opened, None
-    document_id, tab.document_id = tab.document_id, ""
-    if document_id:
-        drawer.chunks(document_id)
-    elif target is not None:
-        drawer.passage(target)
+    drawer()
 
 
 # -- before the first question -----------------------------------------------------------------------
@@ -148,8 +138,8 @@ def _follow(chat_id: str) -> None:
         return
     exchange = run.exchange
     if exchange.text:
-        said = view.said(exchange, words)
-        prose(said.blocks, key=f"{chat_id}-growing", hints=[target.document for target in said.targets])
+        if _text(view.said(exchange, words), f"{chat_id}-growing"):
+            st.rerun()
     else:
         st.caption(view.progress(exchange, words))
     st.button(words("chat.stop"), icon=":material/stop_circle:", key="stop", on_click=partial(runs.stop, chat_id))
@@ -179,10 +169,13 @@ def _answer(exchange: Exchange, key: str, words: Labels) -> None:
         _text(view.why(exchange, words), f"{key}-why")
 
 
-def _text(said: view.Said, key: str) -> None:
+def _text(said: view.Said, key: str) -> bool:
+    """Show it; whether a number in it was clicked just now."""
     clicked = prose(said.blocks, key=key, hints=[target.document for target in said.targets])
-    if clicked is not None and clicked < len(said.targets):
-        session.tab().opened = said.targets[clicked]
+    if clicked is None or clicked >= len(said.targets):
+        return False
+    session.tab().opened = said.targets[clicked]
+    return True
 
 
 def _sources(said: view.Said, key: str) -> None:

@@ -9,7 +9,8 @@ import streamlit as st
 from clients.index import Collection
 from ui import session
 from ui.labels import Labels
-from ui.parts import documents, drawer
+from ui.parts import documents
+from ui.parts.drawer import drawer
 from ui.prose import escaped
 from ui.views import collections as view
 
@@ -29,14 +30,7 @@ def page() -> None:
     if current is not None:
         st.space("small")
         documents.documents(current, words)
-    _drawer()
-
-
-def _drawer() -> None:
-    tab = session.tab()
-    document_id, tab.document_id = tab.document_id, ""
-    if document_id:
-        drawer.chunks(document_id)
+    drawer()
 
 
 def _head(collections: list[Collection], words: Labels) -> None:
