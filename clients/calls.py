@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .errors import Cancelled, DataLoss, DeadlineExceeded, RagqError, Unreachable
 from .packing import Buffer, Payload
-from .wire import STREAM_CREDIT, Envelope, Kind, payload_of, read_failure
+from .wire import Envelope, Kind, payload_of, read_failure
 
 CONNECT_TIMEOUT_S = 2.0
 
@@ -80,37 +80,32 @@ class Calls:
         assert self._unsent.popleft() is call
         call.is_sent = True
 
-    def heard(self, envelope: Envelope, buffers: list[Buffer]) -> int:
-        """A message came; late and unknown ones are dropped. Returns the credits to give back."""
+    def heard(self, envelope: Envelope, buffers: list[Buffer]) -> None:
+        """A message came; late and unknown ones are dropped."""
         call = self._table.get(envelope.id)
         if call is None:
-            return 0
+            return
         try:
-            return self._apply(call, envelope, buffers)
+            self._apply(call, envelope, buffers)
         except RagqError as unreadable:
             self._end(call, unreadable)
-            return 0
 
-    def _apply(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> int:
+    def _apply(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> None:
         match envelope.kind:
             case Kind.REPLY:
                 self._end(call, payload_of(envelope, buffers))
             case Kind.ERROR:
                 self._end(call, read_failure(envelope))
             case Kind.CHUNK:
-                return self._chunk(call, envelope, buffers)
+                self._chunk(call, envelope, buffers)
             case Kind.END:
                 self._end_of_stream(call, envelope, buffers)
-        return 0
 
-    def _chunk(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> int:
+    def _chunk(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> None:
         if call.on_chunk is None or envelope.seq != call.next_seq:
-            self._end(call, DataLoss(f"{call.name}: chunk {call.next_seq} was due, {envelope.seq} came"))
-            return 0
-        call.next_seq += 1
+            raise DataLoss(f"{call.name}: chunk {call.next_seq} was due, {envelope.seq} came")
         call.on_chunk(payload_of(envelope, buffers))
-        half = STREAM_CREDIT // 2
-        return half if call.next_seq % half == 0 else 0
+        call.next_seq += 1
 
     def _end_of_stream(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> None:
         if envelope.seq == call.next_seq:
@@ -155,10 +150,12 @@ class Calls:
         """Moment at which ``expire`` has something to do."""
         return self._timers[0][0] if self._timers else None
 
-    def fail_all(self, error: Callable[[str], RagqError]) -> None:
-        """End every call, at close."""
-        for call in list(self._table.values()):
+    def fail_all(self, error: Callable[[str], RagqError]) -> list[int]:
+        """End every call, at close; ids of those that the other side has to be told about."""
+        calls = list(self._table.values())
+        for call in calls:
             self._end(call, error(call.name))
+        return [call.id for call in calls if call.is_sent]
 
     def _end(self, call: Pending, outcome: Payload | RagqError) -> None:
         del self._table[call.id]

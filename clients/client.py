@@ -32,6 +32,7 @@ E = TypeVar("E")
 MAX_ATTEMPTS = 3
 STREAM_TIMEOUT_S = 600.0
 IN_FLIGHT = 4
+HALF_CREDIT = STREAM_CREDIT // 2
 
 
 class Client:
@@ -128,7 +129,12 @@ class Client:
     def cancel(self, call: Pending) -> None:
         """Give up a call; it ends as cancelled, and its worker is told."""
         if self._link is not None:
-            self._link.cancel(call.id)
+            self._link.tell(Envelope(Kind.CANCEL, call.id))
+
+    def grant(self, call: Pending, num_chunks: int) -> None:
+        """Tell the worker of a stream that there is room for more chunks."""
+        if self._link is not None:
+            self._link.tell(Envelope(Kind.CREDIT, call.id, seq=num_chunks))
 
     def close(self) -> None:
         """End every call as cancelled, and let go of the socket."""
@@ -206,6 +212,7 @@ class Stream(Generic[R, E]):
         self._call = client.submit(method, payload, deadline, self._events.put)
         self._call.future.add_done_callback(lambda _: self._events.put(None))
         self._reply: R | None = None
+        self._num_taken = 0
 
     @property
     def reply(self) -> R:
@@ -224,6 +231,9 @@ class Stream(Generic[R, E]):
             raise StopIteration
         payload = self._next_payload()
         if payload is not None:
+            self._num_taken += 1
+            if self._num_taken % HALF_CREDIT == 0:
+                self._client.grant(self._call, HALF_CREDIT)
             return unpack(self._method.event, payload)
         self._events.put(None)  # whoever asks again meets the end again
         self._reply = unpack(self._method.reply, outcome(self._call))
@@ -264,7 +274,7 @@ class _Link:
     def __init__(self, address: str) -> None:
         self.pid = os.getpid()
         self._calls = Calls(address)
-        self._inbox: deque[Pending | int] = deque()
+        self._inbox: deque[Pending | Envelope] = deque()
         self._wake = sockets.Wake()
         self._closing = False
         self._is_over = False
@@ -293,8 +303,9 @@ class _Link:
                 if isinstance(item, Pending):
                     item.future.set_exception(Cancelled(f"the client was closed before {item.name}"))
 
-    def cancel(self, call_id: int) -> None:
-        self._inbox.append(call_id)
+    def tell(self, envelope: Envelope) -> None:
+        """Send a CANCEL or a CREDIT after what was submitted before it."""
+        self._inbox.append(envelope)
         self._wake.set()
 
     def close(self) -> None:
@@ -312,7 +323,8 @@ class _Link:
                 ready = dict(poller.poll(self._pause_ms()))
                 self._turn(ready)
         finally:
-            self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}"))
+            for call_id in self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}")):
+                self._send([Envelope(Kind.CANCEL, call_id).encode()])
             self._is_over = True
             self._refuse()
             sockets.close_monitored(self._socket, self._monitor)
@@ -341,8 +353,8 @@ class _Link:
             item = self._inbox.popleft()
             if isinstance(item, Pending):
                 self._calls.add(item)
-            elif self._calls.cancel(item):
-                self._send([Envelope(Kind.CANCEL, item).encode()])
+            elif item.kind is not Kind.CANCEL or self._calls.cancel(item.id):
+                self._send([item.encode()])
 
     def _send_unsent(self) -> None:
         while (call := self._calls.first_unsent()) is not None:
@@ -372,9 +384,7 @@ class _Link:
             envelope = decode(frames[0])
         except RagqError:
             return  # it names no call; whichever it was meant for ends by its deadline
-        credit = self._calls.heard(envelope, frames[1:])
-        if credit:
-            self._send([Envelope(Kind.CREDIT, envelope.id, seq=credit).encode()])
+        self._calls.heard(envelope, frames[1:])
 
     def _drain_monitor(self) -> None:
         while self._monitor.poll(0):

@@ -28,7 +28,7 @@ def context() -> zmq.Context[zmq.Socket[bytes]]:
         return _contexts[pid]
 
 
-def dealer(address: str, *, linger_ms: int = 0) -> zmq.Socket[bytes]:
+def dealer(address: str, *, linger_ms: int = 100) -> zmq.Socket[bytes]:
     """A DEALER connected to ``address``.
 
     It queues nothing for a peer that is not there (IMMEDIATE): a send without a connection fails

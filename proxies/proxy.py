@@ -68,17 +68,19 @@ class Proxy:
         self._legacy_ids = 0
         self._stop_by: float | None = None
         self._watch_until = 0.0
+        self._wake = sockets.Wake()
 
     def stop(self) -> None:
         """Drain: refuse new calls, let the ones under way end; a second time: at once."""
         now = time.monotonic()
         self._stop_by = now if self._stop_by is not None else now + DRAIN_TIMEOUT_S
         self._dispatcher.drain()
+        self._wake.set()
 
     def run(self) -> None:
         """Serve until stopped and drained."""
         poller = zmq.Poller()
-        for source in (self._front, self._back, self._front_lost, self._back_lost):
+        for source in (self._front, self._back, self._front_lost, self._back_lost, self._wake.reader):
             poller.register(source, zmq.POLLIN)
         try:
             while not self._is_over():
@@ -97,6 +99,8 @@ class Proxy:
         return not waiting_for or time.monotonic() >= self._stop_by
 
     def _turn(self, ready: dict[Any, int]) -> None:
+        if self._wake.reader in ready:
+            self._wake.clear()
         if self._back in ready:
             self._drain(self._back, self._from_worker)
         if self._front in ready:
@@ -304,6 +308,7 @@ class Proxy:
         self._act()
         sockets.close_monitored(self._front, self._front_lost)
         sockets.close_monitored(self._back, self._back_lost)
+        self._wake.close()
 
 
 def _route(client: bytes, waited_ms: int) -> bytes:

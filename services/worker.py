@@ -42,6 +42,7 @@ from services.threads import Threads
 Key = tuple[bytes, int]
 ROUTE_MS = struct.Struct("<I")
 MAX_CREDIT = 1024
+OFFER_INTERVAL_S = 0.05
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class Worker:
         poller.register(self._wake.reader, zmq.POLLIN)
         asked = False
         while not self._is_over():
-            ready = dict(poller.poll(int(BEAT_INTERVAL_S * 200)))
+            ready = dict(poller.poll(self._pause_ms()))
             if self._wake.reader in ready:
                 self._wake.clear()
             self._receive()
@@ -109,6 +110,9 @@ class Worker:
             return False
         idle = self._is_drained and not self._running and not self._outbox
         return idle or time.monotonic() >= self._drain_by or not self._is_known
+
+    def _pause_ms(self) -> int:
+        return int((BEAT_INTERVAL_S / 5 if self._is_known else OFFER_INTERVAL_S) * 1000)
 
     def _leave(self, poller: zmq.Poller) -> None:
         """Say goodbye; the proxy's answer to a last DRAIN proves that it has read every reply."""
@@ -202,7 +206,7 @@ class Worker:
             self._outbox.popleft()
 
     def _beat(self, now: float) -> None:
-        if now - self._beat_at < BEAT_INTERVAL_S:
+        if now - self._beat_at < (BEAT_INTERVAL_S if self._is_known else OFFER_INTERVAL_S):
             return
         self._beat_at = now
         if not self._is_known:

@@ -1,0 +1,161 @@
+"""A service for tests of the mesh: it echoes, waits, counts, fails, writes down what it ran, and dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clients import errors
+from clients.config import Config, Endpoint
+from clients.config import Service as Section
+from clients.wire import Method, Nothing, unary
+from services.service import Call, Service, serves
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Anything that travels."""
+
+    text: str = ""
+    data: bytes = b""
+    array: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long to hold a slot; the pid is told in a file first, where one is named."""
+
+    seconds: float = 0.0
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Which process answered."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How far to count, with how many bytes beside each number."""
+
+    upto: int
+    size: int = 0
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number."""
+
+    value: int
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far it came, and in which process."""
+
+    upto: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Which error to raise: a class of the tree, or ``ZeroDivisionError``."""
+
+    kind: str
+    message: str = "as asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the worker has done so far."""
+
+    emitted: int
+    cancelled: int
+
+
+ECHO = unary("trial.echo", Blob, Blob)
+WAIT = unary("trial.wait", Wait, Who)
+STEP = unary("trial.step", Wait, Who, idempotent=False)
+COUNT = Method("trial.count", Count, Counted, Number)
+FAIL = unary("trial.fail", Fail, Nothing)
+SEEN = unary("trial.seen", Nothing, Seen)
+DIE = unary("trial.die", Wait, Nothing)
+UNSERVED = unary("trial.unserved", Nothing, Nothing)
+
+
+class Trial(Service):
+    """Serves all but UNSERVED."""
+
+    name = "trial"
+    slots = 8
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.emitted = 0
+        self.cancelled = 0
+        self._lock = threading.Lock()
+
+    @serves(ECHO)
+    def echo(self, request: Blob, _call: Call) -> Blob:
+        return request
+
+    @serves(WAIT)
+    def wait(self, request: Wait, call: Call) -> Who:
+        return self._hold(request, call)
+
+    @serves(STEP)
+    def step(self, request: Wait, call: Call) -> Who:
+        return self._hold(request, call)
+
+    def _hold(self, request: Wait, call: Call) -> Who:
+        if request.path:
+            with Path(request.path).open("a", encoding="utf-8") as file:
+                file.write(f"{os.getpid()}\n")
+        if call.cancelled.wait(request.seconds):
+            with self._lock:
+                self.cancelled += 1
+        call.check()
+        return Who(os.getpid())
+
+    @serves(COUNT)
+    def count(self, request: Count, call: Call) -> Generator[Number, None, Counted]:
+        for value in range(request.upto):
+            yield Number(value, b"x" * request.size)
+            self.emitted += 1
+            call.cancelled.wait(request.pause_s)
+        return Counted(request.upto, os.getpid())
+
+    @serves(FAIL)
+    def fail(self, request: Fail, _call: Call) -> Nothing:
+        if request.kind == "ZeroDivisionError":
+            raise ZeroDivisionError(request.message)
+        kind: type[errors.RagqError] = getattr(errors, request.kind)
+        raise kind(request.message, help="no help", retry_after_s=0.01)
+
+    @serves(SEEN)
+    def seen(self, _request: Nothing, _call: Call) -> Seen:
+        return Seen(self.emitted, self.cancelled)
+
+    @serves(DIE)
+    def die(self, request: Wait, _call: Call) -> Nothing:
+        with Path(request.path).open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+        return Nothing()
+
+
+def trial_config(front: Endpoint, back: Endpoint, **options: Any) -> Config:
+    """A configuration with the trial service."""
+    section = Section(module="tests.mesh.trial:Trial", front_end=front, back_end=back, **options)
+    return Config(services={"trial": section})
