@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from services.commands import Commands, global_options, tables
+from services.launching.commands import Commands, global_options, tables
 from ui.cli.session import Session
 
 if TYPE_CHECKING:
     from clients.config import Config
-    from services.launch import Plan
-    from services.ports import Socket
-    from services.readiness import Part
-    from services.supervisor import Role
+    from services.launching.launch import Plan
+    from services.launching.ports import Socket
+    from services.launching.readiness import Part
+    from services.launching.supervisor import Role
 
 COMMANDS: dict[str, str] = {"up": "service:up", "ui": "service:ui"}
-ROOMS = ("service", "ui.cli", "services.cli", "proxies.cli")
+ROOMS = ("service", "ui.cli", "services.launching.cli", "proxies.cli")
 HEALTH = {"http": "/health", "ui": "/_stcore/health"}
 APP = Path(__file__).resolve().parent / "ui" / "app.py"
 
@@ -39,7 +39,7 @@ APP = Path(__file__).resolve().parent / "ui" / "app.py"
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from services.screen import own_version
+        from services.launching.screen import own_version
 
         click.echo(f"ragq {own_version()}")
         ctx.exit()
@@ -58,7 +58,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. An error goes to stderr: what happened, why, what to do."""
     if "RAGQ_PARENT" in os.environ:
-        import_module("services.parent").watch_parent()
+        import_module("services.processes.parent").watch_parent()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return int(cli.main(arguments, prog_name="ragq", standalone_mode=False, obj=Session()) or 0)
@@ -91,7 +91,7 @@ def report(error: BaseException, *, debug: bool) -> int:
 def exit_code(error: BaseException) -> int:
     """The number that scripts get: 2 usage or config, 3 port, 4 model, 5 data directory, 130 interrupted, else 1."""
     from clients.errors import BadRequest, ConfigError, ModelNotLoaded, PortBusy
-    from services.home import HomeLocked
+    from services.launching.home import HomeLocked
 
     table: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
         ((click.Abort, KeyboardInterrupt), 130),
@@ -117,7 +117,7 @@ def exit_code(error: BaseException) -> int:
 def up(session: Session, roles: tuple[str, ...], no_ui: bool, port_offset: int | None, wait_ready: bool) -> int:
     """Start everything that ragq.yml enables, and keep it running."""
     from clients.settings import load
-    from services.launch import launch
+    from services.launching.launch import launch
 
     given = {"data_dir": session.data_dir, "port_offset": "" if port_offset is None else str(port_offset)}
     loaded = load(session.config_path or None, flags={key: value for key, value in given.items() if value})
@@ -153,7 +153,7 @@ def chosen(config: Config, asked: tuple[str, ...]) -> list[str]:
 
 def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
     """Which processes, which ports and what to wait for."""
-    from services.launch import Plan
+    from services.launching.launch import Plan
 
     return Plan(
         roles=lambda snapshot: list(_roles(config, wanted, snapshot)),
@@ -165,7 +165,7 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
 
 
 def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
-    from services.supervisor import Role, Stage
+    from services.launching.supervisor import Role, Stage
 
     def command(*words: str) -> tuple[str, ...]:
         return (sys.executable, str(Path(__file__).resolve()), *words, "--config", str(snapshot))
@@ -185,7 +185,7 @@ def _part_of_proxy(name: str, wanted: list[str]) -> str:
 
 
 def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
-    from services.readiness import Part, face_probe, proxy_probe, service_probe
+    from services.launching.readiness import Part, face_probe, proxy_probe, service_probe
 
     for name in config.enabled_services:
         section = config.service(name)
@@ -199,7 +199,7 @@ def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
 
 
 def _sockets(config: Config, wanted: list[str]) -> Iterator[Socket]:
-    from services.ports import Socket, of_proxy
+    from services.launching.ports import Socket, of_proxy
 
     if "proxy" in wanted:
         for name in config.enabled_services:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from services.home import Home, read_roles
-from services.ports import Socket, is_free
+from services.launching.home import Home, read_roles
+from services.launching.ports import Socket, is_free
 
 pytestmark = pytest.mark.mesh
 ROOT = Path(__file__).parents[2]
@@ -24,8 +24,8 @@ PATIENCE_S = 30.0
 LAUNCHER = """
 import json, os, random, sys
 from pathlib import Path
-from services.home import Home
-from services.supervisor import Role, Stage, Supervisor
+from services.launching.home import Home
+from services.launching.supervisor import Role, Stage, Supervisor
 home = Home(Path(sys.argv[1]))
 home.prepare()
 commands = json.loads(sys.argv[2])
@@ -35,7 +35,7 @@ mesh.start()
 while True:
     mesh.step(60)
 """
-WATCHED = "import sys; sys.path.insert(0, {root!r}); from services.parent import watch_parent; watch_parent();"
+WATCHED = "import sys; sys.path.insert(0, {root!r}); from services.processes.parent import watch_parent; watch_parent();"
 # A library that loads a model may keep the interpreter to itself for seconds: ctypes.PyDLL does just that.
 STUBBORN = WATCHED + "import ctypes, os; os.write(1, b'up\\n'); ctypes.PyDLL(None).sleep(60)"
 DEAF = (

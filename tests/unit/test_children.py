@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services import logs
-from services.children import NUM_LAST_LINES, Child, Exit
-from services.home import Home, HomeLocked, HomeUnusable, RoleRecord, read_roles
-from services.logs import LogFile, Record
-from services.restart import GiveUp, Restart, RestartPolicy
-from services.supervisor import Role, Stage, Supervisor
+from services.launching.home import Home, HomeLocked, HomeUnusable, RoleRecord, read_roles
+from services.launching.supervisor import Role, Stage, Supervisor
+from services.processes import logs
+from services.processes.children import NUM_LAST_LINES, Child, Exit
+from services.processes.logs import LogFile, Record
+from services.processes.restart import GiveUp, Restart, RestartPolicy
 
 
 def calm() -> float:

@@ -12,9 +12,9 @@ import pytest
 
 import service
 from clients.config import Config, Endpoint, Face
-from services import doctor
-from services.doctor import Finding
-from services.home import Home, RoleRecord, write_roles
+from services.launching import doctor
+from services.launching.doctor import Finding
+from services.launching.home import Home, RoleRecord, write_roles
 
 ROOT = Path(__file__).parents[2]
 

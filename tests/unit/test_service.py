@@ -18,13 +18,13 @@ import service
 from clients.config import Config, Endpoint, Face, Index, Service, Tuning
 from clients.errors import BadRequest, ConfigError, Internal, ModelNotLoaded, PortBusy
 from clients.settings import Loaded
-from services import launch, ports, provision
-from services.home import HomeLocked
+from services.launching import launch, ports, provision
+from services.launching.home import HomeLocked
+from services.launching.ports import PortTaken, Socket
+from services.launching.readiness import Answered
+from services.launching.screen import Screen, footer_lines, own_version
+from services.launching.supervisor import Stage
 from services.models import Shelf
-from services.ports import PortTaken, Socket
-from services.readiness import Answered
-from services.screen import Screen, footer_lines, own_version
-from services.supervisor import Stage
 
 ROOT = Path(__file__).parents[2]
 Ragq = Callable[..., tuple[int, str, str]]

@@ -1,0 +1,1 @@
+"""Child processes: started, watched, started again, never outliving their parent; and what they log."""
