@@ -72,8 +72,9 @@ class LiveMesh:
     def run(self, *arguments: str, stdin: str = "", timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a ``ragq`` command against this mesh."""
         command = [sys.executable, str(ROOT / "service.py"), *arguments, "--config", str(self.config)]
+        env = environment(self.home)
         return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False, env=environment(self.home)
+            command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False, env=env
         )
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:

@@ -17,9 +17,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="
 def rows(heading: str) -> list[list[str]]:
     """The cells of the first table after a heading, without its head."""
     after = PAGE.split(heading, 1)[1]
-    lines = [line for line in re.split(r"\n\n(?=\|)", after, maxsplit=1)[1].splitlines()]
     table = []
-    for line in lines:
+    for line in re.split(r"\n\n(?=\|)", after, maxsplit=1)[1].splitlines():
         if not line.startswith("|"):
             break
         table.append([cell.strip() for cell in line.strip("|").split("|")])

@@ -35,7 +35,8 @@ mesh.start()
 while True:
     mesh.step(60)
 """
-WATCHED = "import sys; sys.path.insert(0, {root!r}); from services.processes.parent import watch_parent; watch_parent();"
+PARENT = "services.processes.parent"
+WATCHED = f"import sys; sys.path.insert(0, {{root!r}}); from {PARENT} import watch_parent; watch_parent();"
 # A library that loads a model may keep the interpreter to itself for seconds: ctypes.PyDLL does just that.
 STUBBORN = WATCHED + "import ctypes, os; os.write(1, b'up\\n'); ctypes.PyDLL(None).sleep(60)"
 DEAF = (

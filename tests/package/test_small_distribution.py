@@ -39,4 +39,5 @@ def test_a_program_in_an_empty_environment_calls_a_live_mesh(toy_mesh: LiveMesh,
     assert run.stdout.startswith("(2, ")
     assert "closed on Saturdays" in run.stdout
     installed = subprocess.run([str(python), "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
-    assert {line.split("==")[0].split(" ")[0] for line in installed.splitlines()} == {"ragq-client", "msgpack", "numpy", "pyzmq"}
+    names = {line.split("==")[0].split(" ")[0] for line in installed.splitlines()}
+    assert names == {"ragq-client", "msgpack", "numpy", "pyzmq"}
