@@ -172,7 +172,7 @@ def test_a_knowledge_base_is_made_and_deleted(page: object, mesh: Ragq) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Create").click()
     expect(page.get_by_text("Documents of “产品 手册”")).to_be_visible()
     assert "产品-手册" in {c.name for c in mesh.index.collections()}
-    page.locator("[class*='st-key-delete-产品-手册'] button, [class*='st-key-delete-'] button").last.click()
+    page.locator("[class*='st-key-delete-'] button").locator("visible=true").last.click()
     box = page.get_by_role("dialog").get_by_role("textbox")
     box.fill("产品 手册")
     box.press("Enter")
@@ -203,3 +203,49 @@ def test_a_service_that_dies_shows_a_banner_and_comes_back(page: object, mesh: R
     finally:
         os.kill(worker.pid, signal.SIGCONT)
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible(timeout=WAIT_MS)
+
+
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
+    """A mesh whose model takes its time."""
+    settings = merged(TOY, {"llm": {"options": {"toy_token_s": 0.4}}, "ask": {"answer": "written"}})
+    mesh = start_mesh(tmp_path_factory.mktemp("writing"), settings, ["proxy", "llm", "index", "ui"])
+    try:
+        mesh.wait_ready()
+        long = " ".join(f"The gnu number {i} grazes in field {i}." for i in range(60)).encode()
+        mesh.client().index.add("handbook", files={"gnus.txt": long}).wait(30)
+        yield mesh
+    finally:
+        mesh.stop()
+
+
+@pytest.fixture
+def writing_page(writing: LiveMesh, browser: object) -> Iterator[object]:
+    yield from _page(writing, browser, "en-US")
+
+
+def words_in(page: object) -> int:
+    return len(page.locator(".prose").last.inner_text().split())
+
+
+def test_an_answer_goes_on_while_its_page_is_left_and_reloaded_and_stops_when_told(writing_page: object) -> None:
+    page = writing_page
+    ask(page, "Where does gnu number 7 graze?")
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("You said:", timeout=WAIT_MS)
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_disabled()
+
+    page.get_by_role("link", name="Knowledge bases").click()
+    expect(page.get_by_role("heading", name="Documents of")).to_be_visible()
+    page.get_by_role("link", name="Ask").click()
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("You said:", timeout=WAIT_MS)
+    num_words = words_in(page)
+    page.reload()
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("You said:", timeout=WAIT_MS)
+    wait_for(lambda: words_in(page) > num_words)
+
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_enabled()
+    page.reload()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("You said:")
