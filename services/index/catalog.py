@@ -84,6 +84,11 @@ class Catalog:
             raise _no_collection(name)
         return _collection(row)
 
+    def is_new(self) -> bool:
+        """Whether there never was a collection; one that was deleted counts."""
+        row = self.database.read().execute("SELECT 1 FROM sqlite_sequence WHERE name = 'collections'").fetchone()
+        return row is None
+
     def shelf(self, name: str) -> Shelf:
         """One as the stores know it; NotFound."""
         row = self.database.read().execute("SELECT * FROM collections WHERE name = ?", (checked_name(name),)).fetchone()

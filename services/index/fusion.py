@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import fmean, pstdev
 
+import numpy as np
+
+MIN_SPREAD = 1e-9
 Signals = Mapping[str, Mapping[str, float]]
 
 
@@ -26,10 +28,12 @@ def fuse(signals: Signals) -> dict[str, float]:
     fused = dict.fromkeys(ids, 0.0)
     for scores in filter(None, signals.values()):
         lowest = min(scores.values())
-        filled = [scores.get(id_, lowest) for id_ in ids]
-        mean, spread = fmean(filled), pstdev(filled) or 1.0
-        for id_, score in zip(ids, filled, strict=True):
-            fused[id_] += (score - mean) / spread
+        filled = np.array([scores.get(id_, lowest) for id_ in ids])
+        spread = float(filled.std())
+        # Equal scores differ by rounding only, which must not be blown up to an opinion.
+        normal = (filled - filled.mean()) / (spread if spread > MIN_SPREAD else 1.0)
+        for id_, score in zip(ids, normal.tolist(), strict=True):
+            fused[id_] += score
     return best_first(fused)
 
 

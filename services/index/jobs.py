@@ -150,14 +150,16 @@ class Jobs:
         return len(rows)
 
     def retry(self, document_id: str) -> OpenJob:
-        """A new job for a document that failed or was cancelled; BadRequest when it did neither."""
+        """A new job for a document that failed or was cancelled; BadRequest when it is ready.
+
+        One that is on its way already is waited for: the same call may come twice.
+        """
         document = self._documents.get(document_id)
-        if document.status not in ("failed", "cancelled"):
-            raise BadRequest(
-                f"{document.name} is {document.status}; only a failed or cancelled document can be retried"
-            )
+        if document.status == "ready":
+            raise BadRequest(f"{document.name} is ready; only a failed or cancelled document can be retried")
         with self._database.write() as tx:
-            self._documents.requeue(tx, document_id)
+            if document.status in ("failed", "cancelled"):
+                self._documents.requeue(tx, document_id)
             row = tx.execute(
                 f"{SELECT} WHERE d.id = ?",
                 (document_id,),

@@ -17,12 +17,12 @@ from .embedding import LLM
 from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
-from .reranking import Reranking, Trail
+from .reranking import MAX_CANDIDATES, Reranking, Trail
 from .stores.base import VectorStore
 
 MAX_TOP_K = 1000
 MAX_QUERY_CHARS = 20_000
-DEPTH = 100
+DEPTH = 50
 COVERING_HITS = 3
 EMBED_TIMEOUT_S = 10.0
 
@@ -48,7 +48,7 @@ class Searcher:
         _check(request)
         shelf = self._catalog.shelf(request.collection)
         trail = Trail()
-        depth = max(DEPTH, 2 * request.top_k)
+        depth = 2 * max(request.top_k, DEPTH if request.mode == "hybrid" else MAX_CANDIDATES if request.rerank else 0)
         vector = None
         if request.mode != "keyword" and shelf.dimension:
             vector = self._vector(shelf, request, trail, call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from clients import index as contract
@@ -13,6 +14,7 @@ from clients.llm import LLMClient
 from clients.wire import Nothing
 from services.service import Call, Service, serves
 
+from . import sample
 from .catalog import Shelf
 from .chunking import check as check_chunking
 from .documents import Incoming
@@ -20,6 +22,15 @@ from .embedding import LLM
 from .intake import check_size, listed
 from .jobs import OpenJob
 from .parts import open_parts
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A content to add; an empty media type lets it be looked at."""
+
+    name: str
+    content: bytes
+    media_type: str = ""
 
 
 class IndexService(Service):
@@ -46,6 +57,13 @@ class IndexService(Service):
         llm = self._llm or LLMClient(cast("Client", self._client))
         self._parts = open_parts(self.config, llm)
         self._catalog = self._parts.catalog
+        if self.config.index.sample and self._catalog.is_new():
+            self._add_sample()
+
+    def _add_sample(self) -> None:
+        chunking = contract.Chunking(self.config.index.chunk_size, self.config.index.overlap)
+        self._catalog.create(sample.COLLECTION, sample.TITLE, exist_ok=True)
+        self._add(sample.COLLECTION, chunking, [Given(path.name, path.read_bytes()) for path in sample.files()])
 
     def stop(self) -> None:
         """Let go of the data directory."""
@@ -117,17 +135,10 @@ class IndexService(Service):
     def add_texts(self, request: contract.AddTexts, _call: Call) -> contract.JobRecord:
         """Queue texts."""
         _some(request.texts, "texts")
-        contents = [text.text.encode("utf-8", "replace") for text in request.texts]
-        for content in contents:
-            check_size(len(content), self._max_bytes)
-        shelf = self._shelf(request.collection, request.chunking)
-        with self._parts.database.write() as tx:
-            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, request.chunking)
-            for text, content in zip(request.texts, contents, strict=True):
-                media_type = "text/markdown" if text.name.lower().endswith((".md", ".markdown")) else "text/plain"
-                new = Incoming(text.name, media_type, self._parts.originals.keep(tx, content), len(content))
-                self._catalog.jobs.add(tx, job, new)
-        return self._queued(job)
+        given = [
+            Given(text.name, text.text.encode("utf-8", "replace"), _media_type(text.name)) for text in request.texts
+        ]
+        return self._add(request.collection, request.chunking, given)
 
     @serves(contract.ADD_PATHS)
     def add_paths(self, request: contract.AddPaths, _call: Call) -> contract.JobRecord:
@@ -150,16 +161,11 @@ class IndexService(Service):
     def add_uploads(self, request: contract.AddUploads, _call: Call) -> contract.JobRecord:
         """Queue uploaded files."""
         _some(request.uploads, "uploads")
-        shelf = self._shelf(request.collection, request.chunking)
-        contents = [self._uploaded(upload) for upload in request.uploads]
-        with self._parts.database.write() as tx:
-            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, request.chunking)
-            for upload, content in zip(request.uploads, contents, strict=True):
-                sha256 = self._parts.originals.keep(tx, content)
-                self._catalog.jobs.add(tx, job, Incoming(upload.name, "", sha256, len(content)))
+        given = [Given(upload.name, self._uploaded(upload)) for upload in request.uploads]
+        record = self._add(request.collection, request.chunking, given)
         for upload in request.uploads:
             self._parts.uploads.drop(upload.upload_id)
-        return self._queued(job)
+        return record
 
     def _uploaded(self, upload: contract.Upload) -> bytes:
         # A call that lost its worker after the upload was taken comes again, and finds the content kept.
@@ -217,6 +223,18 @@ class IndexService(Service):
         self._catalog.create(collection, "", exist_ok=True)
         return self._catalog.shelf(collection)
 
+    def _add(self, collection: str, chunking: contract.Chunking, contents: Sequence[Given]) -> contract.JobRecord:
+        for given in contents:
+            check_size(len(given.content), self._max_bytes)
+        shelf = self._shelf(collection, chunking)
+        with self._parts.database.write() as tx:
+            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, chunking)
+            for given in contents:
+                sha256 = self._parts.originals.keep(tx, given.content)
+                new = Incoming(given.name, given.media_type, sha256, len(given.content))
+                self._catalog.jobs.add(tx, job, new)
+        return self._queued(job)
+
     def _queued(self, job: OpenJob) -> contract.JobRecord:
         self._catalog.jobs.finish(job.id)
         self._parts.ingest.wake()
@@ -226,3 +244,7 @@ class IndexService(Service):
 def _some(items: Sequence[object], what: str) -> None:
     if not items:
         raise BadRequest(f"{what}: there is nothing to add")
+
+
+def _media_type(name: str) -> str:
+    return "text/markdown" if name.lower().endswith((".md", ".markdown")) else "text/plain"

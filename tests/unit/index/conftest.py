@@ -118,7 +118,7 @@ def open_desk(tmp_path: Path, mesh: InProcess) -> Iterator[Callable[..., Desk]]:
     opened: list[Desk] = []
 
     def open_one(**settings: Any) -> Desk:
-        desk = Desk(tmp_path / "home", mesh, Index(store=settings.pop("store", "memory"), **settings))
+        desk = Desk(tmp_path / "home", mesh, Index(**{"store": "memory", "sample": False, **settings}))
         opened.append(desk)
         return desk
 

@@ -273,3 +273,13 @@ def test_another_model_is_refused_with_the_way_out(open_desk: Callable[..., Desk
     hits = desk.search("whales")
     assert hits.hits[0].text == FACTS[0]
     assert "other-model" in hits.notes[0]
+
+
+def test_a_new_home_has_the_handbook_once(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(sample=True)
+    job = desk.wait(desk.call(contract.JOBS).jobs[0])
+    assert (job.num_failed, job.failures[0].name) == (1, "scan-without-text.pdf")
+    assert desk.search("port of the proxy", "keyword", collection="handbook").hits
+    desk.call(contract.DELETE_COLLECTION, contract.CollectionName("handbook"))
+    desk.close()
+    assert open_desk(sample=True).call(contract.COLLECTIONS).collections == []
