@@ -15,8 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-import zmq
-
 from . import sockets
 from .calls import CONNECT_TIMEOUT_S, Calls, Pending, waiting
 from .errors import BadRequest, Cancelled, DeadlineExceeded, RagqError, UnknownMethod
@@ -275,11 +273,9 @@ class _Link:
         self.pid = os.getpid()
         self._calls = Calls(address)
         self._inbox: deque[Pending | Envelope] = deque()
-        self._wake = sockets.Wake()
         self._closing = False
         self._is_over = False
-        self._socket = sockets.dealer(address)
-        self._monitor = sockets.disconnections(self._socket)
+        self._peer = sockets.Peer(address)
         self._thread = threading.Thread(target=self._run, name=f"ragq {address}", daemon=True)
         self._thread.start()
 
@@ -292,7 +288,7 @@ class _Link:
 
     def submit(self, call: Pending) -> None:
         self._inbox.append(call)
-        self._wake.set()
+        self._peer.wake.set()
         if self._is_over:
             self._refuse()
 
@@ -306,41 +302,41 @@ class _Link:
     def tell(self, envelope: Envelope) -> None:
         """Send a CANCEL or a CREDIT after what was submitted before it."""
         self._inbox.append(envelope)
-        self._wake.set()
+        self._peer.wake.set()
 
     def close(self) -> None:
         self._closing = True
-        self._wake.set()
+        self._peer.wake.set()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=2.0)
 
     def _run(self) -> None:
-        poller = zmq.Poller()
-        for source in (self._socket, self._monitor, self._wake.reader):
-            poller.register(source, zmq.POLLIN)
         try:
             while not self._closing:
-                ready = dict(poller.poll(self._pause_ms()))
-                self._turn(ready)
+                self._peer.wait(self._pause_ms())
+                self._turn()
         finally:
             for call_id in self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}")):
-                self._send([Envelope(Kind.CANCEL, call_id).encode()])
+                self._peer.send([Envelope(Kind.CANCEL, call_id).encode()])
             self._is_over = True
             self._refuse()
-            sockets.close_monitored(self._socket, self._monitor)
-            self._wake.close()
+            self._peer.close()
 
-    def _turn(self, ready: dict[Any, int]) -> None:
-        if self._wake.reader in ready:
-            self._wake.clear()
-        if self._socket in ready:
-            self._receive()
-        if self._monitor in ready:
-            self._drain_monitor()
+    def _turn(self) -> None:
+        for frames in self._peer.receive(at_most=100):
+            self._heard(frames)
+        if self._peer.has_broken():
+            self._begin_again()
         self._take_inbox()
         self._send_unsent()
         for call_id in self._calls.expire(time.monotonic()):
-            self._send([Envelope(Kind.CANCEL, call_id).encode()])
+            self._peer.send([Envelope(Kind.CANCEL, call_id).encode()])
+
+    def _begin_again(self) -> None:
+        for frames in self._peer.receive():  # what came before the connection broke still counts
+            self._heard(frames)
+        self._calls.disconnected()
+        self._peer.renew()
 
     def _pause_ms(self) -> int:
         if self._calls.first_unsent() is not None:
@@ -354,41 +350,17 @@ class _Link:
             if isinstance(item, Pending):
                 self._calls.add(item)
             elif item.kind is not Kind.CANCEL or self._calls.cancel(item.id):
-                self._send([item.encode()])
+                self._peer.send([item.encode()])
 
     def _send_unsent(self) -> None:
         while (call := self._calls.first_unsent()) is not None:
-            if not self._send(call.frames(call.id)):
+            if not self._peer.send(call.frames(call.id)):
                 return
             self._calls.sent(call)
 
-    def _send(self, frames: list[Buffer]) -> bool:
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
-
-    def _receive(self) -> bool:
-        """Take up to 100 messages; whether there may be more."""
-        for _ in range(100):
-            try:
-                frames: list[Any] = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            self._heard(frames)
-        return True
-
-    def _heard(self, frames: list[Any]) -> None:
+    def _heard(self, frames: list[bytes]) -> None:
         try:
             envelope = decode(frames[0])
         except RagqError:
             return  # it names no call; whichever it was meant for ends by its deadline
-        self._calls.heard(envelope, frames[1:])
-
-    def _drain_monitor(self) -> None:
-        while self._monitor.poll(0):
-            self._monitor.recv_multipart()
-        while self._receive():  # what came before the connection broke still counts
-            pass
-        self._calls.disconnected()
+        self._calls.heard(envelope, list[Buffer](frames[1:]))

@@ -16,8 +16,6 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-import zmq
-
 from clients import sockets
 from clients.config import Config
 from clients.errors import RagqError
@@ -67,8 +65,7 @@ class Worker:
         self.slots = slots or service.slots
         self._handling = Handling(service)
         self._threads = Threads(service.name)
-        self._socket = sockets.dealer(address, linger_ms=1000)
-        self._wake = sockets.Wake()
+        self._peer = sockets.Peer(address, linger_ms=sockets.LINGER_MS)
         self._outbox: deque[list[Any]] = deque()
         self._running: dict[Key, Running] = {}
         self._ready = Ready(
@@ -84,26 +81,20 @@ class Worker:
         """Drain: take no new calls, let the ones under way end; a second time: at once."""
         now = time.monotonic()
         self._drain_by = now if self._drain_by is not None else now + 30.0
-        self._wake.set()
+        self._peer.wake.set()
 
     def run(self) -> None:
         """Serve until stopped and drained."""
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._wake.reader, zmq.POLLIN)
         asked = False
         while not self._is_over():
-            ready = dict(poller.poll(self._pause_ms()))
-            if self._wake.reader in ready:
-                self._wake.clear()
+            self._peer.wait(self._pause_ms())
             self._receive()
             self._flush()
             self._beat(time.monotonic())
             if self._drain_by is not None and not asked:
                 asked = self._control(Envelope(Kind.DRAIN, 0))
-        self._leave(poller)
-        self._socket.close()
-        self._wake.close()
+        self._leave()
+        self._peer.close()
 
     def _is_over(self) -> bool:
         if self._drain_by is None:
@@ -114,25 +105,24 @@ class Worker:
     def _pause_ms(self) -> int:
         return int((BEAT_INTERVAL_S / 5 if self._is_known else OFFER_INTERVAL_S) * 1000)
 
-    def _leave(self, poller: zmq.Poller) -> None:
+    def _leave(self) -> None:
         """Say goodbye; the proxy's answer to a last DRAIN proves that it has read every reply."""
         self._is_drained = not (self._is_known and self._control(Envelope(Kind.DRAIN, 0)))
         leave_by = time.monotonic() + 1.0
         while self._is_known and not self._is_drained and time.monotonic() < leave_by:
-            poller.poll(50)
+            self._peer.wait(50)
             self._receive()
         self._control(Envelope(Kind.BYE, 0))
 
     # -- in --------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
-        for _ in range(100):
-            try:
-                route, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        for route, *frames in self._peer.receive(at_most=100):
             with suppress(RagqError):  # a frame that is no envelope names no call that could be answered
                 self._heard(route, decode(frames[0] if frames else b""), frames[1:])
+        if self._peer.has_broken():
+            self._is_known = False  # calls that were on their way are the proxy's to give away again
+            self._peer.renew()
 
     def _heard(self, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
         match envelope.kind:
@@ -195,13 +185,13 @@ class Worker:
 
     def _send(self, route: bytes, frames: list[Any]) -> None:
         self._outbox.append([route, *frames])
-        self._wake.set()
+        self._peer.wake.set()
 
     # -- out -------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         while self._outbox:
-            if not self._try_send(self._outbox[0]):
+            if not self._peer.send(self._outbox[0]):
                 return
             self._outbox.popleft()
 
@@ -217,14 +207,7 @@ class Worker:
             self._is_known = self._control(Envelope(Kind.BEAT, 0, body=pack(beat).body))
 
     def _control(self, envelope: Envelope) -> bool:
-        return self._try_send([b"", envelope.encode()])
-
-    def _try_send(self, frames: list[Any]) -> bool:
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
+        return self._peer.send([b"", envelope.encode()])
 
 
 def resident_bytes() -> int:
