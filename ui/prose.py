@@ -13,6 +13,7 @@ Shape = Literal["paragraph", "heading", "item", "number", "code", "quiet"]
 MARKER = re.compile(r"\[(\d{1,3})\]")
 _INLINE = re.compile(r"\*\*(?P<strong>[^*\n]+)\*\*|`(?P<code>[^`\n]+)`|\[(?P<marker>\d{1,3})\]")
 _LINE = re.compile(r"\s*(?:(?P<heading>#{1,6})\s+|(?P<item>[-*•])\s+|(?P<number>\d{1,3}[.)、])\s+)?(?P<rest>.*)")
+_LINE_MARKS = re.compile(r"^\s*(?:#{1,6}\s+|`{3,}\w*\s+)|\s+`{3,}\s*$")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>&])")
 _SHORTCODE = re.compile(r":(?=[\w+-]+[:\[/])")
 
@@ -72,16 +73,17 @@ def quoted(text: str, targets: Mapping[int, int], *, in_order: bool = False) -> 
 def _ending(piece: str, targets: Mapping[int, int], place: int) -> list[Span]:
     found = re.fullmatch(r"(?s)(.*?)\s*\[(\d{1,3})\]\s*", piece)
     if found is None or int(found[2]) not in targets:
-        return _inline(_cells(piece), {})
+        return _inline(_bare(piece), {})
     target = place if place >= 0 else targets[int(found[2])]
-    return [*_inline(_cells(found[1]), {}), Span(" "), Span(found[2], "chip", target)]
+    return [*_inline(_bare(found[1]), {}), Span(" "), Span(found[2], "chip", target)]
 
 
-def _cells(sentence: str) -> str:
-    """A row of a Markdown table reads as its cells."""
-    row = sentence.strip()
+def _bare(sentence: str) -> str:
+    """The sentence without the marks of its line in Markdown: a heading's, a code fence's; a table row as its cells."""
+    text = _LINE_MARKS.sub("", sentence)
+    row = text.strip()
     if len(row) < 3 or not row.startswith("|") or not row.endswith("|"):
-        return sentence
+        return text
     return " · ".join(cell.strip() for cell in row.strip("|").split("|"))
 
 

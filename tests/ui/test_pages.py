@@ -238,6 +238,9 @@ def test_typed_lines_become_chunks(mesh: Ragq) -> None:
     (document,) = mesh.index.documents("typed").documents
     assert (document.name, document.num_chunks) == ("First fact.", 2)
     assert app.text_area(key="text-1").value == ""
+    next(b for b in app.button if b.label == "Ask about it").click().run()
+    assert not app.exception
+    assert "“typed”" in shown(app)
 
 
 def test_a_second_upload_in_one_session_counts_too(mesh: Ragq) -> None:

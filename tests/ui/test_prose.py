@@ -36,6 +36,12 @@ def test_a_table_row_reads_as_its_cells() -> None:
     assert text_of(quoted("| `ragq up` | starts | [1]", {1: 0})) == "ragq up · starts 1"
 
 
+def test_the_marks_of_a_line_are_not_words() -> None:
+    assert text_of(quoted("## Start it", {})) == "Start it"
+    assert text_of(quoted('``` ragq ask "why?" [1]', {1: 0})) == 'ragq ask "why?" 1'
+    assert text_of(quoted("C# is not a heading", {})) == "C# is not a heading"
+
+
 def test_markup_of_a_document_stays_text() -> None:
     hostile = "<img src=x onerror=alert(1)> [click](http://evil) ![i](http://evil/a.png) [1]"
     (block,) = quoted(hostile, {1: 0})
@@ -70,7 +76,7 @@ def test_no_text_breaks_a_written_answer(text: str) -> None:
             assert word in kept or "`" in text
 
 
-@given(some.text(alphabet=some.characters(exclude_characters="|*`[]\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")))
+@given(some.text(alphabet=some.characters(exclude_characters="|*`[]#\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")))
 def test_a_quoted_sentence_shows_as_it_is(text: str) -> None:
     if text.strip():
         assert text_of(quoted(text, {})) == text

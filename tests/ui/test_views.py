@@ -297,6 +297,9 @@ def test_a_running_job_shows_bytes_stage_document_and_time_left() -> None:
     assert (card.is_running, card.fraction) == (True, 0.41)
     assert card.headline == "7 of 9 documents · embedding"
     assert card.current == "Now: guide.pdf"
+    assert not card.can_ask
+    waiting = replace(RUNNING, stage="waiting for the LLM service: no worker")
+    assert ingest.card(waiting, ZH).headline == "7/9 篇 · 等待模型服务: no worker"
     assert card.facts == (
         "410 KB of 1.0 MB · 120 chunks · 00:12 elapsed · about 00:17 left · 2 unchanged, skipped · 1 failed"
     )
@@ -315,6 +318,8 @@ def test_finished_jobs_say_how_they_ended() -> None:
     done = replace(RUNNING, status="succeeded", bytes_done=999_000)
     assert ingest.card(done, EN).headline == "Done, some failed"
     assert ingest.card(done, EN).fraction == 1.0
+    assert ingest.card(done, EN).can_ask
+    assert not ingest.card(replace(done, num_done=0, unchanged=0), EN).can_ask
     assert ingest.card(replace(done, num_failed=0), ZH).headline == "完成"
     assert ingest.card(replace(RUNNING, status="cancelled"), EN).headline == "Cancelled"
     failed = replace(RUNNING, status="failed", reason="the disk is full")

@@ -52,11 +52,17 @@ def _cards(jobs: list[JobRecord], words: Labels) -> None:
 
 
 def _card(card: view.Card, words: Labels) -> None:
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    left.markdown(f"**{escaped(card.headline)}** · {escaped(words('jobs.into', collection=card.collection))}")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        into = words("jobs.into", collection=card.collection)
+        st.markdown(f"**{escaped(card.headline)}** · {escaped(into)}", width="content")
+        if card.is_running:
+            cancel = session.on_click(partial(_cancel, card.id))
+            st.button(words("jobs.cancel"), key=f"cancel-{card.id}", on_click=cancel, icon=":material/close:")
+        elif card.can_ask and st.button(words("jobs.ask"), key=f"ask-{card.id}", icon=":material/forum:"):
+            session.choose(card.collection)
+            session.tab().chat_id = ""
+            st.switch_page("screens/chat.py")
     if card.is_running:
-        cancel = session.on_click(partial(_cancel, card.id))
-        right.button(words("jobs.cancel"), key=f"cancel-{card.id}", on_click=cancel, icon=":material/close:")
         st.progress(card.fraction)
     st.caption(escaped(card.facts))
     if card.current:

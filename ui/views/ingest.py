@@ -12,7 +12,6 @@ from ui.labels import Labels
 
 MIN_SIZE, MAX_SIZE = 64, 8192
 STABLE_S = 3.0
-_STAGES = ("queued", "parsing", "chunking", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,7 @@ class Card:
 
     Attributes:
         fraction: 0 to 1, by bytes.
+        can_ask: it brought something to ask about.
         headline: what it is doing, or how it ended.
         facts: one line of numbers.
         failures: documents that failed, each with reason and cure.
@@ -73,6 +73,7 @@ class Card:
     id: str
     collection: str
     is_running: bool
+    can_ask: bool
     fraction: float
     headline: str
     facts: str
@@ -88,6 +89,7 @@ def card(job: JobRecord, labels: Labels) -> Card:
         id=job.id,
         collection=job.collection,
         is_running=is_running,
+        can_ask=not is_running and job.num_done + job.unchanged > 0,
         fraction=_fraction(job),
         headline=_headline(job, labels),
         facts=" · ".join(_facts(job, labels)),
@@ -106,9 +108,15 @@ def _fraction(job: JobRecord) -> float:
 def _headline(job: JobRecord, labels: Labels) -> str:
     if job.status == "running":
         done = job.num_done + job.num_failed
-        return labels("jobs.running", done=done, total=job.num_documents, stage=labels.word("status", job.stage))
+        return labels("jobs.running", done=done, total=job.num_documents, stage=_stage(job.stage, labels))
     partly = job.status == "succeeded" and job.num_failed
     return labels("jobs.partly" if partly else f"jobs.{job.status}")
+
+
+def _stage(stage: str, labels: Labels) -> str:
+    """The stage in words; what follows a colon is the service's own and stays."""
+    name, colon, more = stage.partition(": ")
+    return labels.word("stage", name.replace(" ", "_")) + colon + more
 
 
 def _facts(job: JobRecord, labels: Labels) -> list[str]:
