@@ -18,6 +18,7 @@ from .llm import LLMClient, ModelInfo, Sentence
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
 SMALL_MODELS = ("smollm2-135m", "toy")
+LIST_MARK = re.compile(r"^(?:[-*•]|#{1,6}|>) ")
 MAX_SENTENCES = 3
 
 
@@ -134,10 +135,18 @@ def _extracted(asking: _Asking, hits: list[Hit], sentences: list[Sentence], deci
     best = max((s.score for s in chosen), default=0.0)
     kept = [s for s in chosen if s.score >= 0.6 * best] or chosen
     citations = [_quote(hits, s) for s in kept]
-    pieces = [f"{' '.join(s.text.split())} [{c.marker}]" for s, c in zip(kept, citations, strict=True)]
+    pieces = [f"{_as_prose(s.text)} [{c.marker}]" for s, c in zip(kept, citations, strict=True)]
     for i, piece in enumerate(pieces):
         yield Delta(piece if i == 0 else f"\n\n{piece}")
     yield asking.answer("\n\n".join(pieces), "extractive", citations, decision)
+
+
+def _as_prose(text: str) -> str:
+    """A quoted sentence on one line, without list marks; the cells of a table's row with dots between."""
+    line = " ".join(text.split())
+    if line.startswith("|") and line.endswith("|"):
+        return " · ".join(filter(None, (cell.strip() for cell in line.split("|"))))
+    return LIST_MARK.sub("", line)
 
 
 def _quote(hits: list[Hit], sentence: Sentence) -> Citation:

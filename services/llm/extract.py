@@ -11,6 +11,7 @@ import numpy as np
 
 from clients.llm import Extract, Extraction, Sentence
 
+from .tables import rows
 from .words import informative
 
 Similarity = Callable[[str, Sequence[str]], np.ndarray]
@@ -49,12 +50,18 @@ QUESTION_FACTOR, FRAGMENT_FACTOR = 0.6, 0.7
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence before it has a score."""
+    """A sentence before it has a score.
+
+    Attributes:
+        told: what is compared with the question: the text, for a row of a table with the columns' heads.
+        words: the informative ones of ``told``.
+    """
 
     passage: int
     start: int
     end: int
     text: str
+    told: str
     words: frozenset[str]
 
 
@@ -120,11 +127,13 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _candidates(passages: Sequence[str]) -> list[Candidate]:
     found, seen = [], set()
     for number, passage in enumerate(passages):
+        in_tables = {row.start: row for row in rows(passage)}
         for start, end in sentences(passage):
             text = passage[start:end]
-            if text not in seen:
+            told = in_tables[start].told if start in in_tables else text
+            if told and text not in seen:
                 seen.add(text)
-                found.append(Candidate(number, start, end, text, frozenset(informative(text))))
+                found.append(Candidate(number, start, end, text, told, frozenset(informative(told))))
     return found
 
 
@@ -168,7 +177,7 @@ def _meaning(
     chosen = sorted(range(len(candidates)), key=lambda i: (-words[i], i))[:MAX_EMBEDDED]
     values = [0.0] * len(candidates)
     if chosen:
-        similarities = similarity(question, [candidates[i].text for i in chosen])
+        similarities = similarity(question, [candidates[i].told for i in chosen])
         for i, value in zip(chosen, similarities, strict=True):
             values[i] = float(np.clip(value, 0.0, 1.0))
     return values
