@@ -17,6 +17,7 @@ FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 15.0
 NEW_OUTAGE_S = CALL_TIMEOUT_S + 60.0
 MODELS_TIMEOUT_S = 10.0
+MODEL_NAME_S = 10.0
 
 
 class LLM(Protocol):
@@ -50,6 +51,37 @@ class GaveUp(BackendError):
     """The LLM service could not be reached for as long as it is worth waiting."""
 
 
+def serving_model(llm: LLM, timeout_s: float = MODELS_TIMEOUT_S) -> str:
+    """Name of the embedding model that serves now; ModelNotLoaded when there is none."""
+    for info in llm.models(timeout_s=timeout_s):
+        if info.role == "embed":
+            return info.name
+    raise ModelNotLoaded(
+        "the LLM service has no embedding model",
+        help="set llm.embed.name in ragq.yml; ragq models list shows what is there",
+    )
+
+
+class Questions:
+    """Embeds questions, by the model that a collection's vectors were made by.
+
+    Two models may have the same dimension, so the name is asked for too, every ten seconds.
+    """
+
+    def __init__(self, llm: LLM, clock: Clock) -> None:
+        self._llm = llm
+        self._clock = clock
+        self._model = ""
+        self._asked_at = 0.0
+
+    def embed(self, question: str, timeout_s: float) -> tuple[str, np.ndarray]:
+        """The model's name and float32 [1, dim]."""
+        if not self._model or self._clock() - self._asked_at > MODEL_NAME_S:
+            self._model = serving_model(self._llm, timeout_s)
+            self._asked_at = self._clock()
+        return self._model, _checked(self._llm.embed([question], "query", timeout_s=timeout_s), 1)
+
+
 class Embedding:
     """Embeds texts of documents.
 
@@ -65,16 +97,6 @@ class Embedding:
         self._wait = wait
         self._failing_since: float | None = None
         self._failed_at = 0.0
-
-    def model(self) -> str:
-        """Name of the embedding model that serves now; ModelNotLoaded when there is none."""
-        for info in self._llm.models(timeout_s=MODELS_TIMEOUT_S):
-            if info.role == "embed":
-                return info.name
-        raise ModelNotLoaded(
-            "the LLM service has no embedding model",
-            help="set llm.embed.name in ragq.yml; ragq models list shows what is there",
-        )
 
     def documents(self, texts: Sequence[str], waiting: Callable[[str], bool]) -> tuple[str, np.ndarray]:
         """The model's name and the vectors of texts.
@@ -94,7 +116,7 @@ class Embedding:
         delay_s = FIRST_DELAY_S
         while True:
             try:
-                model = self.model()
+                model = serving_model(self._llm)
                 vectors = self._llm.embed(texts, timeout_s=CALL_TIMEOUT_S)
             except RagqError as error:
                 self._bear(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -35,6 +35,21 @@ def fuse(signals: Signals) -> dict[str, float]:
         for id_, score in zip(ids, normal.tolist(), strict=True):
             fused[id_] += score
     return best_first(fused)
+
+
+def refine(order: Mapping[str, float], signals: Signals, chosen: Collection[str]) -> dict[str, float]:
+    """Order the chosen ones among themselves by all signals; the others follow as they were.
+
+    Args:
+        order: scores of all candidates, best first.
+        signals: with one that only the chosen ones have.
+        chosen: the first of the candidates.
+    """
+    inner = {name: {id_: scores[id_] for id_ in chosen if id_ in scores} for name, scores in signals.items()}
+    refined = fuse(inner)
+    rest = {id_: score for id_, score in order.items() if id_ not in refined}
+    lowered = min(0.0, min(refined.values(), default=0.0) - max(rest.values(), default=0.0))
+    return refined | {id_: score + lowered for id_, score in rest.items()}
 
 
 def best_first(scores: Mapping[str, float]) -> dict[str, float]:

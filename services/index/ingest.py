@@ -210,6 +210,8 @@ class Ingest:
             return self._catalog.jobs.is_open(job.id)
 
         model, vectors = self._embedding.documents([chunk.content for chunk in batch], waiting)
+        if not shelf.model:
+            self._publisher.open(shelf)
         shelf = self._catalog.set_model(shelf, model, vectors.shape[1])
         check_model(shelf, model, vectors.shape[1])
         self._catalog.documents.chunks.put_vectors(batch, vectors)

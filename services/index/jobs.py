@@ -17,6 +17,7 @@ from .documents import SELECT, Documents, Incoming, close_items
 from .schema import Database
 
 MAX_JOBS = 50
+MAX_KEPT = 1000
 MAX_FAILURES = 100
 FORGOTTEN = """WHERE d.status NOT IN ('ready', 'failed', 'cancelled')
 AND NOT EXISTS (SELECT 1 FROM job_items i WHERE i.document_id = d.id AND i.outcome = '')"""
@@ -142,8 +143,13 @@ class Jobs:
         ]
 
     def adopt(self) -> int:
-        """Give unfinished documents that no job waits for to new jobs; how many there were."""
+        """Give unfinished documents that no job waits for to new jobs, and forget old jobs; how many there were."""
         with self._database.write() as tx:
+            tx.execute(
+                """DELETE FROM jobs WHERE status NOT IN ('queued', 'running')
+                AND number <= (SELECT max(number) FROM jobs) - ?""",
+                (MAX_KEPT,),
+            )
             rows = tx.execute(f"{SELECT} {FORGOTTEN}").fetchall()
             for row in rows:
                 self._reopen(tx, row)

@@ -47,6 +47,11 @@ class Publisher:
                     for document in complete:
                         self._catalog.documents.ready(tx, document.id)
 
+    def open(self, shelf: Shelf) -> None:
+        """Make room for a collection, so that a search meets an empty one instead of none."""
+        with self._lock:
+            self._store.create(shelf.key)
+
     def _slices(self, documents: Sequence[Work]) -> Iterator[tuple[list[Stored], list[Work]]]:
         """Chunks in slices of a bounded size, each with the documents that it completes."""
         held: list[Stored] = []

@@ -17,10 +17,11 @@ from services.service import Call
 
 from .chunks import Found
 from .embedding import LLM
-from .fusion import best_first, fuse
+from .fusion import best_first, refine
 
 BUDGET_S = 2.0
 MAX_CANDIDATES = 30
+MAX_SIMILAR = 10
 MIN_CANDIDATES = 2
 FIRST_COST_S = 2e-5
 FORGET = 0.3
@@ -55,6 +56,7 @@ class Reranking:
         self._clock = clock
         self._lock = threading.Lock()
         self._cost_s = FIRST_COST_S
+        self._num_candidates = MAX_CANDIDATES
         self._absent_until = 0.0
         self._absent_reason = ""
 
@@ -69,18 +71,22 @@ class Reranking:
     ) -> tuple[dict[str, float], HitScore]:
         """The order after reranking, or the one given, with a note that says why.
 
-        A similarity (late interaction) is one signal more beside words and vectors: alone it is worse
-        than both together. A cross-encoder's probability or logit decides by itself.
+        A similarity (late interaction) is one signal more beside words and vectors, for the first ten
+        among themselves. Measured with e5 on 75 questions of SciFact, nDCG@10: 0.786 without, 0.803
+        with the first ten, 0.786 with the first thirty, 0.770 by the similarity alone. A
+        cross-encoder's probability decides by itself.
         """
-        texts = {id_: known[id_].chunk.text for id_ in list(order)[:MAX_CANDIDATES]}
+        texts = {id_: known[id_].chunk.text for id_ in list(order)[: self._num_candidates]}
         chosen = self._affordable(texts, min(BUDGET_S, 0.4 * call.remaining_s))
         ranked = self._ask(request.query, [texts[id_] for id_ in chosen], trail.notes) if request.query.strip() else []
         if not ranked:
             return order, kind
         scores = {chosen[r.index]: r.score for r in ranked}
         if all(r.score == r.logit for r in ranked):
+            self._num_candidates = MAX_SIMILAR
             trail.signals["rerank"] = scores
-            return fuse(trail.signals), "fused"
+            return refine(order, trail.signals, chosen[:MAX_SIMILAR]), "fused"
+        self._num_candidates = MAX_CANDIDATES
         if len(scores) < min(request.top_k, len(order)):
             trail.notes.append(f"not reranked: the time allows {len(scores)} passages, {request.top_k} are wanted")
             return order, kind

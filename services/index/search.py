@@ -13,7 +13,7 @@ from services.service import Call
 
 from .catalog import Catalog, Shelf
 from .chunks import Found
-from .embedding import LLM
+from .embedding import LLM, Questions
 from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
@@ -34,7 +34,7 @@ class Searcher:
         self._catalog = catalog
         self._store = store
         self._keywords = keywords
-        self._llm = llm
+        self._questions = Questions(llm, clock)
         self._reranking = Reranking(llm, clock)
 
     def search(self, request: Search, call: Call) -> Hits:
@@ -49,19 +49,30 @@ class Searcher:
         shelf = self._catalog.shelf(request.collection)
         trail = Trail()
         depth = 2 * max(request.top_k, DEPTH if request.mode == "hybrid" else MAX_CANDIDATES if request.rerank else 0)
-        vector = None
-        if request.mode != "keyword" and shelf.dimension:
-            vector = self._vector(shelf, request, trail, call)
-        if vector is not None:
-            call.check()
-            with trail.timed("dense"):
-                trail.signals["dense"] = self._near(shelf, vector, depth)
+        vector = (
+            self._nearest(shelf, request, depth, trail, call) if request.mode != "keyword" and shelf.dimension else None
+        )
         if request.mode != "dense" and request.query.strip():
+            call.check()
             with trail.timed("keyword"):
                 trail.signals["keyword"] = self._matching(shelf, request.query, depth)
         if vector is not None and len(trail.signals) > 1:
             self._complete(shelf, request, vector, trail)
         return self._answer(shelf, request, trail, call)
+
+    def _nearest(self, shelf: Shelf, request: Search, depth: int, trail: Trail, call: Call) -> np.ndarray | None:
+        """Search by vectors; the question's vector, or None when hybrid search has to do without."""
+        try:
+            with trail.timed("embed"):
+                vector = self._vector(shelf, request, call)
+            with trail.timed("dense"):
+                trail.signals["dense"] = self._near(shelf, vector, depth)
+        except RagqError as error:
+            if request.mode == "dense" or request.vector is not None:
+                raise
+            trail.notes.append(f"searched by words only: {error.message}")
+            return None
+        return vector
 
     def _near(self, shelf: Shelf, vector: np.ndarray, k: int, among: Sequence[str] | None = None) -> dict[str, float]:
         return {hit.id: hit.score for hit in self._store.query(shelf.key, vector, k, among)[0]}
@@ -76,27 +87,16 @@ class Searcher:
         dense |= self._near(shelf, vector, len(unseen), unseen)
         keyword |= dict.fromkeys(unmatched, 0.0) | self._matching(shelf, request.query, len(unmatched), unmatched)
 
-    def _vector(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> np.ndarray | None:
-        """The question's vector, float32 [1, dim]; None when hybrid search has to do without."""
+    def _vector(self, shelf: Shelf, request: Search, call: Call) -> np.ndarray:
+        """The question's vector, float32 [1, dim]."""
         if request.vector is not None:
             vector = np.asarray(request.vector, np.float32).reshape(1, -1)
             if vector.shape[1] != shelf.dimension or not np.isfinite(vector).all():
                 raise BadRequest(f"vector: {shelf.dimension} finite numbers are wanted, {vector.shape[1]} came")
             return vector
-        try:
-            with trail.timed("embed"):
-                return self._embedded(shelf, request.query, call)
-        except RagqError as error:
-            if request.mode == "dense":
-                raise
-            trail.notes.append(f"searched by words only: {error.message}")
-            return None
-
-    def _embedded(self, shelf: Shelf, query: str, call: Call) -> np.ndarray:
-        vectors = self._llm.embed([query], "query", timeout_s=min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s))
-        if vectors.shape != (1, shelf.dimension):
-            check_model(shelf, "another model", int(vectors.shape[-1]))
-        return vectors
+        model, vector = self._questions.embed(request.query, min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s))
+        check_model(shelf, model, vector.shape[1])
+        return vector
 
     def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
         known = self._catalog.documents.chunks.found(list({id_ for s in trail.signals.values() for id_ in s}))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.index.fusion import best_first, fuse, ranks
+from services.index.fusion import best_first, fuse, ranks, refine
 
 SCORES = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-5, 50), max_size=8)
 
@@ -38,3 +40,16 @@ def test_one_signal_keeps_its_order(scores: dict[str, float]) -> None:
 def test_ranks_begin_at_one() -> None:
     assert ranks({"a": 0.1, "b": 0.5}) == {"b": 1, "a": 2}
     assert list(best_first({"a": 1.0, "b": 1.0, "c": 2.0})) == ["c", "a", "b"]
+
+
+@given(SCORES, SCORES, st.integers(0, 8))
+def test_refining_moves_the_chosen_among_themselves(
+    dense: dict[str, float], more: dict[str, float], count: int
+) -> None:
+    order = best_first(dense)
+    chosen = list(order)[:count]
+    refined = refine(order, {"dense": dense, "rerank": {id_: more.get(id_, 0.0) for id_ in chosen}}, chosen)
+    assert set(list(refined)[:count]) == set(chosen)
+    assert list(refined)[count:] == list(order)[count:]
+    values = list(refined.values())
+    assert all(after <= before + 1e-9 for before, after in pairwise(values))

@@ -11,7 +11,7 @@ from clients.errors import BackendError, Unreachable
 from clients.index import Chunk, Search
 from clients.llm import ModelInfo, Ranked, Role
 from services.index.chunks import Found
-from services.index.reranking import BUDGET_S, MAX_CANDIDATES, RETRY_AFTER_S, Reranking, Trail
+from services.index.reranking import BUDGET_S, MAX_CANDIDATES, MAX_SIMILAR, RETRY_AFTER_S, Reranking, Trail
 from services.service import Call
 
 KNOWN = {f"c{i}": Found(Chunk(f"c{i}", "d", i, f"text {i} " + "x" * 492, 0, 500), "doc") for i in range(60)}
@@ -70,9 +70,18 @@ def test_a_similarity_is_one_signal_more() -> None:
     judge = Judge()
     order, kind, trail = apply(judge, Reranking(judge, judge.clock))
     assert kind == "fused"
-    assert len(trail.signals["rerank"]) == MAX_CANDIDATES
     assert set(order) == set(ORDER)
+    assert list(order)[10:] == list(ORDER)[10:]
+    assert list(order)[:10] != list(ORDER)[:10]
     assert trail.notes == []
+
+
+def test_a_similarity_is_asked_for_ten_only_once_it_is_known() -> None:
+    judge = Judge()
+    reranking = Reranking(judge, judge.clock)
+    apply(judge, reranking)
+    apply(judge, reranking)
+    assert judge.asked == [MAX_CANDIDATES, MAX_SIMILAR]
 
 
 def test_a_cross_encoder_decides_by_itself() -> None:
@@ -83,13 +92,13 @@ def test_a_cross_encoder_decides_by_itself() -> None:
 
 
 def test_a_slow_reranker_gets_fewer_candidates() -> None:
-    judge = Judge(seconds=0.4)
+    judge = Judge(is_probability=True, seconds=0.15)
     reranking = Reranking(judge, judge.clock)
     for _ in range(12):
         apply(judge, reranking)
     assert judge.asked[0] == MAX_CANDIDATES
-    assert judge.asked[-1] * 0.4 <= BUDGET_S
-    assert judge.asked[-1] >= 2
+    assert judge.asked[-1] * 0.15 <= BUDGET_S
+    assert judge.asked[-1] >= 10
 
 
 def test_a_hopeless_reranker_is_left_out_with_a_note() -> None:

@@ -259,14 +259,14 @@ def test_the_note_says_what_there_is(desk: Desk) -> None:
     assert desk.service.note() == "1 collections, 3 chunks, memory"
 
 
-def test_another_model_is_refused_with_the_way_out(open_desk: Callable[..., Desk]) -> None:
-    desk = open_desk()
+@pytest.mark.parametrize("dimension", [8, 256])
+def test_another_model_is_refused_with_the_way_out(desk: Desk, dimension: int) -> None:
     desk.add_and_wait(FACTS[0])
     with desk.service._parts.database.write() as tx:
-        tx.execute("UPDATE collections SET model = 'other-model', dimension = 8")
+        tx.execute("UPDATE collections SET model = 'other-model', dimension = ?", (dimension,))
     job = desk.add_and_wait(FACTS[1])
     assert job.status == "failed"
-    assert "other-model (8 numbers)" in job.failures[0].reason
+    assert f"other-model ({dimension} numbers)" in job.failures[0].reason
     assert "llm.embed.name" in job.failures[0].fix
     with pytest.raises(BadRequest, match="other-model"):
         desk.search("whales", "dense")
@@ -283,3 +283,16 @@ def test_a_new_home_has_the_handbook_once(open_desk: Callable[..., Desk]) -> Non
     desk.call(contract.DELETE_COLLECTION, contract.CollectionName("handbook"))
     desk.close()
     assert open_desk(sample=True).call(contract.COLLECTIONS).collections == []
+
+
+def test_an_emptied_collection_may_change_its_model(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(store="chroma")
+    desk.add_and_wait(FACTS[0])
+    desk.call(contract.DELETE_DOCUMENT, contract.DocumentId(desk.documents().documents[0].id))
+    with desk.service._parts.database.write() as tx:
+        tx.execute("UPDATE collections SET model = 'other-model', dimension = 8")
+    desk.service._parts.store.drop("collection-000001")
+    desk.service._parts.store.create("collection-000001")
+    desk.service._parts.store.upsert("collection-000001", ["old"], np.ones((1, 8), np.float32))
+    assert desk.add_and_wait(FACTS[1]).num_done == 1
+    assert desk.search("honey of bees", "dense").hits[0].text == FACTS[1]
