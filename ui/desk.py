@@ -42,4 +42,4 @@ class Desk:
 
 def new_chat_id() -> str:
     """An id that cannot be guessed: whoever knows it can read the chat."""
-    return secrets.token_urlsafe(9)
+    return secrets.token_hex(8)

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clients import Ragq
+from clients.index import Turn
 from tests.conftest import TOY, LiveMesh, free_ports, merged, start_mesh
 from ui.labels import LANGUAGES, Labels, Language
 from ui.parts import prose
@@ -170,6 +171,13 @@ def test_an_earlier_chat_can_be_opened(mesh: Ragq) -> None:
     assert app.button(key="forget-for-good").label == "Delete"
 
 
+def test_any_chat_id_in_the_address_works(mesh: Ragq) -> None:
+    mesh.index.save_turn(Turn("a__b/ü c", "Which card?", "None. [1]", "handbook"))
+    app = opened(chat="a__b/ü c")
+    assert "Which card?" in shown(app)
+    assert [error.value for error in app.error] == []
+
+
 def test_the_language_switches_and_stays(mesh: Ragq) -> None:
     app = opened("collections")
     app.button(key="language").click().run()
@@ -234,11 +242,12 @@ def test_typed_lines_become_chunks(mesh: Ragq) -> None:
     assert "2 lines" in shown(app)
     app.button(key="add-text").click().run()
     assert not app.exception
-    until(app, lambda app: "Done" in shown(app))
+    (job,) = [job for job in mesh.index.jobs() if job.collection == "typed"]
+    until(app, lambda app: any(b.key == f"ask-{job.id}" for b in app.button))
     (document,) = mesh.index.documents("typed").documents
     assert (document.name, document.num_chunks) == ("First fact.", 2)
     assert app.text_area(key="text-1").value == ""
-    next(b for b in app.button if b.label == "Ask about it").click().run()
+    app.button(key=f"ask-{job.id}").click().run()
     assert not app.exception
     assert "“typed”" in shown(app)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from ui.prose import Block, plain_dicts
 
 Renderer = Callable[..., Any]
 _HERE = Path(__file__).parent
+# Streamlit parts the names of events with two underscores and refuses keys that have them.
+_KEY_GAP = re.compile("_{2,}")
 _NAME = "ragq_prose"
 _JS = (_HERE / "prose.js").read_text(encoding="utf-8")
 _CSS = (_HERE / "prose.css").read_text(encoding="utf-8")
@@ -39,7 +42,7 @@ def prose(blocks: Sequence[Block], *, key: str, hints: Sequence[str] = (), is_so
         The target of the number that was clicked just now, or None.
     """
     data = {"blocks": plain_dicts(blocks), "hints": list(hints), "source": is_source}
-    clicked = _component()(key=key, data=data, on_opened_change=_noticed).opened
+    clicked = _component()(key=_KEY_GAP.sub("-", key), data=data, on_opened_change=_noticed).opened
     return clicked if isinstance(clicked, int) else None
 
 
