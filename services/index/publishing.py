@@ -74,7 +74,7 @@ class Publisher:
         self._store.upsert(
             shelf.key, [c.id for c in chunks], np.stack([c.vector for c in chunks if c.vector is not None])
         )
-        self._keywords.of(shelf.key).update(chunks)
+        self._keywords.update(shelf.key, chunks)
 
     def sweep(self) -> None:
         """Let the stores forget what the records call stale."""
@@ -93,7 +93,7 @@ class Publisher:
                     continue
                 ids = [chunk_id for _, chunk_id in group]
                 self._store.delete(shelf_key(collection_id), ids)
-                self._keywords.of(shelf_key(collection_id)).update(gone=ids)
+                self._keywords.update(shelf_key(collection_id), gone=ids)
             chunks.forget(stale)
 
     def reconcile(self) -> list[str]:
@@ -116,10 +116,10 @@ class Publisher:
         for part, chunks in self._stored(missing):
             self._store.upsert(shelf.key, part, np.stack([c.vector for c in chunks if c.vector is not None]))
         if surplus := sorted(words - wanted):
-            self._keywords.of(shelf.key).update(gone=surplus)
+            self._keywords.update(shelf.key, gone=surplus)
         unwritten = sorted(wanted - words)
         for _, chunks in self._stored(unwritten):
-            self._keywords.of(shelf.key).update(chunks)
+            self._keywords.update(shelf.key, chunks)
         if held == wanted and words == wanted:
             return ""
         return (

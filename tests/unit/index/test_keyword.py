@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.index.chunks import Stored
-from services.index.keyword import KeywordIndex
+from services.index.keyword import KeywordIndex, KeywordIndexes
 from services.index.tokens import telling_tokens, tokens
 
 
@@ -95,3 +95,17 @@ def test_question_words_do_not_count() -> None:
     assert telling_tokens("What is the capital of France?") == ["capital", "france"]
     assert telling_tokens("什么是知识库？") == ["知识", "识库"]
     assert telling_tokens("the of") == ["the", "of"]
+
+
+def test_a_hundred_collections_do_not_hold_a_hundred_writers(tmp_path: Path) -> None:
+    indexes = KeywordIndexes(tmp_path)
+    for number in range(6):
+        indexes.update(f"c{number}", [stored("a", f"word{number}")])
+    assert [index._writer is not None for index in indexes._open.values()] == [False] * 5 + [True]
+    indexes.update("c0", gone=["a"])
+    assert indexes.of("c0").count() == 0
+    assert indexes.of("c3").search("word3", 5)[0].id == "a"
+    indexes.drop("c0")
+    indexes.update("c0", [stored("b", "anew")])
+    assert indexes.of("c0").ids() == {"b"}
+    indexes.close()
