@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from clients import Client, RagqError, ServiceStatus
 from tests.conftest import ROOT, free_ports
 
@@ -25,6 +24,7 @@ from {module} import run
 sys.exit(run(load(sys.argv[1], env={{}}).config, sys.argv[2]))
 """
 MODULES = {"proxy": "proxies.proxy", "worker": "services.worker"}
+OFF = {"llm": {"enabled": False}, "index": {"enabled": False}}
 Process = subprocess.Popen[bytes]
 
 
@@ -38,6 +38,7 @@ class Processes:
 
     path: Path
     address: str
+    back: str
     service: str = "trial"
     started: list[Process] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
@@ -114,12 +115,13 @@ def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
 def processes(
     directory: Path, module: str = "tests.mesh.trial:Trial", service: str = "trial", **options: Any
 ) -> Iterator[Processes]:
-    """A service of ``module`` at free ports; nothing is started yet."""
+    """A service of ``module``, or a built-in one without it, at free ports; nothing is started yet."""
     front, back = free_ports(2)
-    section = {"module": module, "front_end": {"port": front}, "back_end": {"port": back}, **options}
+    section = {"front_end": {"port": front}, "back_end": {"port": back}, **options}
+    sections = {"services": {service: {"module": module, **section}}, **OFF} if module else {service: section}
     path = directory / "ragq.yml"
-    path.write_text(yaml.safe_dump({"data_dir": str(directory / "home"), "services": {service: section}}))
-    mesh = Processes(path, f"tcp://127.0.0.1:{front}", service)
+    path.write_text(json.dumps({"data_dir": str(directory / "home"), **sections}))  # JSON is YAML too
+    mesh = Processes(path, f"tcp://127.0.0.1:{front}", f"tcp://127.0.0.1:{back}", service)
     try:
         yield mesh
     finally:
