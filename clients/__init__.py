@@ -7,7 +7,7 @@ from .config import Config
 from .errors import RagqError
 from .index import Chunk, Chunking, Collection, Document, Hit, Job, Text
 from .llm import Message, Ranked
-from .mesh import MeshStatus, Ragq
+from .mesh import Events, MeshStatus, Ragq
 from .wire import Method
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Decision",
     "Delta",
     "Document",
+    "Events",
     "Hit",
     "Job",
     "MeshStatus",

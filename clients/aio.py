@@ -149,7 +149,7 @@ class AsyncRagq:
     ) -> AsyncIterator[Event]:
         """As ask, but every event as it comes; leaving the loop cancels."""
         events = self._mesh.ask(collection, question, history, stream=True, **options)
-        async for event in _iterate(self._threads, events, events.close):
+        async for event in _iterate(self._threads, events, events.cancel):
             yield event
 
     async def status(self, timeout_s: float = 2.0) -> MeshStatus:

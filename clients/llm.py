@@ -177,12 +177,13 @@ METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS)
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A document after reranking; ``index`` is its place in the request."""
+    """A document after reranking; ``index`` is its place in the request, ``kind`` the scale of ``score``."""
 
     index: int
     score: float
     logit: float
     text: str
+    kind: ScoreKind = "similarity"
 
 
 class LLMClient:
@@ -229,7 +230,9 @@ class LLMClient:
             return []
         reply = self._client.call(RERANK, Rerank(query, list(documents), model), timeout_s=timeout_s)
         order = np.argsort(-reply.scores, kind="stable")[: top_k or len(documents)]
-        return [Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)]) for i in order]
+        return [
+            Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)], reply.kind) for i in order
+        ]
 
     @overload
     def generate(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self, overload
 
 from . import rag
 from .answers import Answer, Event, Round
+from .calls import Waiter, waiter, waiting
 from .client import Client, ServiceStatus
 from .config import Ask, Config
 from .errors import ConfigError, RagqError
@@ -29,6 +31,33 @@ class MeshStatus:
     def ready(self) -> bool:
         """Whether every service has a worker that takes calls."""
         return all(service.state == "ready" for service in self.services)
+
+
+class Events:
+    """The events of one question, as they happen; an iterator that any thread may end."""
+
+    def __init__(self, events: Generator[Event, None, None]) -> None:
+        self._events = events
+        self._waiter = Waiter()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        with waiting(self.cancel):
+            mark = waiter.set(self._waiter)
+            try:
+                return next(self._events)
+            finally:
+                waiter.reset(mark)
+
+    def cancel(self) -> None:
+        """End it from any thread: the one that waits for the next event gets Cancelled."""
+        self._waiter.cancel()
+
+    def close(self) -> None:
+        """End it from the thread that iterates; what is under way is cancelled."""
+        self._events.close()
 
 
 class Ragq:
@@ -86,11 +115,11 @@ class Ragq:
     @overload
     def ask(
         self, collection: str, question: str, history: Sequence[Round] = (), *, stream: Literal[True], **options: object
-    ) -> Generator[Event, None, None]: ...
+    ) -> Events: ...
 
     def ask(
         self, collection: str, question: str, history: Sequence[Round] = (), *, stream: bool = False, **options: object
-    ) -> Answer | Generator[Event, None, None]:
+    ) -> Answer | Events:
         """Answer a question from a collection, with citations.
 
         Args:
@@ -107,16 +136,16 @@ class Ragq:
         """
         settings = self._ask_settings(options)
         events = rag.ask(self.llm, self.index, settings, collection, question, history)
-        if stream:
-            return events
-        return rag.last(events)
+        return Events(events) if stream else rag.last(events)
 
     def _ask_settings(self, options: dict[str, object]) -> Ask:
         return read(Ask, {**asdict(self.config.ask), **options}, "ask")
 
     def status(self, timeout_s: float = 2.0) -> MeshStatus:
         """What each enabled service says of itself; never raises for one that is down."""
-        return MeshStatus([self._status(name, timeout_s) for name in self.config.enabled_services])
+        names = self.config.enabled_services
+        with ThreadPoolExecutor(max(1, len(names))) as threads:
+            return MeshStatus(list(threads.map(lambda name: self._status(name, timeout_s), names)))
 
     def _status(self, name: str, timeout_s: float) -> ServiceStatus:
         try:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 
-from clients.answers import Event
-from clients.mesh import Ragq
+from clients.mesh import Events, Ragq
 
 from .exchanges import Exchange, exchange_of, rounds_of
 from .runs import Run, Runs
@@ -23,7 +21,7 @@ class Desk:
         """Begin an answer that goes on whoever watches; Busy when the chat waits for one already."""
         return self.runs.start(chat_id, question, collection, lambda: self._events(chat_id, collection, question))
 
-    def _events(self, chat_id: str, collection: str, question: str) -> Iterator[Event]:
+    def _events(self, chat_id: str, collection: str, question: str) -> Events:
         history = rounds_of(self.exchanges(chat_id), self.mesh.config.ask.rounds)
         return self.mesh.ask(collection, question, history, stream=True)
 

@@ -1,8 +1,8 @@
 """Which answers are being made right now, whoever watches: a page may come, go and come back.
 
 Each question runs in a thread of this process and fills a buffer; pages read the buffer from any
-offset. A stop closes the iterator of events, which cancels the call in the mesh. The end of a run,
-stopped ones too, is stored before the run counts as over.
+offset. A stop cancels the call in the mesh. The end of a run, stopped ones too, is stored before the
+run counts as over.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
+from clients import Events
 from clients.answers import Event
 from clients.errors import Busy, Internal, RagqError
 from clients.index import Turn
@@ -24,7 +25,7 @@ LOG = logging.getLogger("ragq.ui")
 MAX_RUNNING = 32
 MAX_KEPT = 200
 
-Ask = Callable[[], Iterator[Event]]
+Ask = Callable[[], Events]
 Save = Callable[[Turn], None]
 
 
@@ -46,6 +47,7 @@ class Run:
         self._events: list[Event] = []
         self._is_closed = False
         self._is_over = False
+        self._cancel: Callable[[], None] = lambda: None
 
     @property
     def question(self) -> str:
@@ -106,6 +108,20 @@ class Run:
             self._changed.notify_all()
             return True
 
+    def comes_from(self, events: Events) -> None:
+        """Remember what a stop has to cancel; a run that was stopped before it began cancels at once."""
+        with self._changed:
+            self._cancel = events.cancel
+            is_closed = self._is_closed
+        if is_closed:
+            events.cancel()
+
+    def cancel(self) -> None:
+        """End the call in the mesh."""
+        with self._changed:
+            cancel = self._cancel
+        cancel()
+
     def mark_stopped(self) -> None:
         """Remember that a person ended it."""
         with self._changed:
@@ -139,7 +155,7 @@ class Runs:
             chat_id: one that waits for no answer.
             question: as it was typed.
             collection: where to look.
-            ask: begins the call; closing the iterator that it returns cancels it.
+            ask: begins the call and returns its events.
 
         Raises:
             Busy: this chat waits for an answer already, or too many chats do.
@@ -161,6 +177,7 @@ class Runs:
         run = self.of(chat_id)
         if run is not None and run.close():
             run.mark_stopped()
+            run.cancel()
             self.keep(run)
 
     def keep(self, run: Run) -> None:
@@ -200,7 +217,8 @@ class Runs:
 def _drain(run: Run, ask: Ask) -> RagqError | None:
     """Move every event into the run until the end or a stop; why it failed, or None."""
     try:
-        with closing(_closable(ask)) as events:
+        with closing(ask()) as events:
+            run.comes_from(events)
             for event in events:
                 if not run.add(event):
                     break
@@ -210,7 +228,3 @@ def _drain(run: Run, ask: Ask) -> RagqError | None:
         LOG.exception("a question ended with a defect")
         return Internal(f"{type(error).__name__}: {error}", help="the log of the page's process has the details")
     return None
-
-
-def _closable(ask: Ask) -> Generator[Event, None, None]:
-    yield from ask()

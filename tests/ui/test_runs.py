@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import pytest
 
+from clients import Events
 from clients.answers import Answer, Decision, Delta, Event, Rewritten, Sources
+from clients.calls import waiting
 from clients.errors import Busy, Internal, Unreachable
 from clients.index import Turn
 from ui.runs import MAX_KEPT, MAX_RUNNING, Runs
@@ -36,15 +38,23 @@ class Tap:
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)
         self.closed = threading.Event()
+        self.cancelled = threading.Event()
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Events:
+        return Events(self._events())
+
+    def _events(self) -> Generator[Event, None, None]:
         try:
-            for word in ("one ", "two ", "three "):
-                self.go.acquire(timeout=WAIT_S)
-                yield Delta(word)
-            yield ANSWER
+            with waiting(self.cancelled.set):
+                yield from self._words()
         finally:
             self.closed.set()
+
+    def _words(self) -> Generator[Event, None, None]:
+        for word in ("one ", "two ", "three "):
+            self.go.acquire(timeout=WAIT_S)
+            yield Delta(word)
+        yield ANSWER
 
 
 @pytest.fixture
@@ -57,7 +67,11 @@ def runs(shelf: Shelf) -> Runs:
     return Runs(shelf.save, clock=lambda: 1000.0)
 
 
-def whole() -> Iterator[Event]:
+def whole() -> Events:
+    return Events(_whole())
+
+
+def _whole() -> Generator[Event, None, None]:
     yield Rewritten("why is it so?")
     yield Sources([])
     yield DECISION
@@ -66,12 +80,12 @@ def whole() -> Iterator[Event]:
     yield ANSWER
 
 
-def failing(error: Exception) -> Callable[[], Iterator[Event]]:
-    def events() -> Iterator[Event]:
+def failing(error: Exception) -> Callable[[], Events]:
+    def events() -> Generator[Event, None, None]:
         yield Delta("It ")
         raise error
 
-    return events
+    return lambda: Events(events())
 
 
 def test_a_finished_answer_is_stored_once(runs: Runs, shelf: Shelf) -> None:
@@ -107,6 +121,7 @@ def test_stop_keeps_what_was_said_and_cancels_the_call(runs: Runs, shelf: Shelf)
     tap.go.release()
     run.events(0, WAIT_S)
     runs.stop("c1")
+    assert tap.cancelled.is_set()
     assert run.is_over
     assert run.is_closed
     (turn,) = shelf.turns
@@ -136,7 +151,7 @@ def test_a_failure_ends_the_run_and_is_not_stored(runs: Runs, shelf: Shelf) -> N
 
 
 def test_a_call_that_cannot_begin_fails_the_run(runs: Runs) -> None:
-    def refused() -> Iterator[Event]:
+    def refused() -> Events:
         raise Unreachable("nobody answers")
 
     run = runs.start("c1", "why?", "handbook", refused)
