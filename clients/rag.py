@@ -102,13 +102,13 @@ def last(events: Iterator[Event]) -> Answer:
 def _look(asking: _Asking) -> tuple[Hits, list[Sentence], Decision]:
     hits = asking.search("hybrid")
     sentences = asking.sentences(hits)
-    decision = decide(hits, sentences, asking.settings.threshold)
+    decision = decide(hits, sentences, asking.settings.threshold, question=asking.query)
     if decision.route == "answer":
         return hits, sentences, decision
     second = asking.search("keyword")
     if second.hits and second.hits[0].chunk_id not in {h.chunk_id for h in hits.hits}:
         more = asking.sentences(second)
-        again = decide(second, more, asking.settings.threshold, is_second=True)
+        again = decide(second, more, asking.settings.threshold, question=asking.query, is_second=True)
         if again.route != "absent":
             return second, more, again
     return hits, sentences, decision
@@ -131,7 +131,8 @@ def _writer(asking: _Asking) -> ModelInfo | None:
 
 
 def _extracted(asking: _Asking, hits: list[Hit], sentences: list[Sentence], decision: Decision) -> Iterator[Event]:
-    chosen = sorted(sentences, key=lambda s: (s.passage, s.start))
+    whole = Sentence(0, 0, len(hits[0].text), hits[0].text, 0.0)  # a text without a sentence, such as one word
+    chosen = sorted(sentences or [whole], key=lambda s: (s.passage, s.start))
     best = max((s.score for s in chosen), default=0.0)
     kept = [s for s in chosen if s.score >= 0.6 * best] or chosen
     citations = [_quote(hits, s) for s in kept]

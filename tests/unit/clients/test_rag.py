@@ -1,0 +1,308 @@
+"""How a question becomes an answer, over a library and a model that live in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import pytest
+
+from clients import rag
+from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round, Sources
+from clients.config import Ask
+from clients.errors import BackendError, BadRequest, ModelNotLoaded, NotFound
+from clients.index import Hit, Hits
+from clients.llm import Generation, Message, ModelInfo, Sentence, Token
+
+WINGS = "The wing gives lift to the plane. It has two flaps."
+TAIL = "The tail gives balance.\nIt carries the rudder."
+
+
+def hit(number: int, text: str, similarity: float) -> Hit:
+    return Hit(
+        f"c{number}", f"d{number}", f"file{number}.pdf", text, similarity, "similarity",
+        scores={"rerank": similarity, "dense": similarity},
+    )  # fmt: skip
+
+
+ABOUT_LIFT = "What gives lift to a plane?"
+GOOD = Hits([hit(1, WINGS, 0.95), hit(2, TAIL, 0.4), hit(3, "Other words.", 0.3), hit(4, "More.", 0.3),
+             hit(5, "Rest.", 0.3)], coverage=1.0)  # fmt: skip
+POOR = Hits([hit(i, f"Nothing of the kind, {i}.", 0.5) for i in range(1, 6)], coverage=0.0, notes=["one store is slow"])
+NONE = Hits([])
+
+
+@dataclass
+class Library:
+    """Has one answer for each mode of search, and remembers what it was asked."""
+
+    hybrid: Hits = GOOD
+    keyword: Hits = NONE
+    asked: list[tuple[str, str, int, str]] = field(default_factory=list)
+
+    def find(self, collection: str, query: str, top_k: int, mode: str) -> Hits:
+        if collection == "gone":
+            raise NotFound("no collection 'gone'")
+        self.asked.append((collection, query, top_k, mode))
+        return self.keyword if mode == "keyword" else self.hybrid
+
+
+class Tokens:
+    """A stream of tokens, which notices when it is left."""
+
+    def __init__(self, words: Sequence[str], fails_at: int = -1) -> None:
+        self.words, self.fails_at, self.is_closed = list(words), fails_at, False
+
+    def __iter__(self) -> Iterator[Token]:
+        for i, word in enumerate(self.words):
+            if i == self.fails_at:
+                raise BackendError("the runtime failed")
+            yield Token(word)
+
+    @property
+    def reply(self) -> Generation:
+        return Generation("".join(self.words), "stop", "big-chat")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+
+@dataclass
+class Model:
+    """Finds the first sentence of each passage, and writes what it is told to."""
+
+    score: float = 0.99
+    writes: tuple[str, ...] = ("Lift comes ", "from the wing [1].")
+    generator: ModelInfo | None = field(default_factory=lambda: ModelInfo("generate", "big-chat", "openvino"))
+    fails_at: int = -1
+    turns: list[Message] = field(default_factory=list)
+    tokens: Tokens | None = None
+    extracted: list[str] = field(default_factory=list)
+
+    def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
+        self.extracted.append(question)
+        ends = [(i, text.find(".") + 1, text) for i, text in enumerate(passages)]
+        best = [Sentence(i, 0, end, text[:end], self.score - 0.3 * i) for i, end, text in ends]
+        return best[:max_sentences]
+
+    def models(self) -> list[ModelInfo]:
+        embed = ModelInfo("embed", "e5", "openvino")
+        return [embed, self.generator] if self.generator else [embed]
+
+    def generate(self, turns: list[Message], *, stream: bool, max_tokens: int) -> Tokens:
+        assert stream
+        assert max_tokens > 0
+        self.turns = turns
+        self.tokens = Tokens(self.writes, self.fails_at)
+        return self.tokens
+
+
+def events_of(
+    library: Any,
+    model: Any,
+    question: str = "What gives lift to a plane?",
+    history: Sequence[Round] = (),
+    **options: Any,
+) -> list[Event]:
+    settings = replace(Ask(answer="extractive"), **options)
+    return list(rag.ask(model, library, settings, "drones", question, history))
+
+
+def answer_of(*args: Any, **kwargs: Any) -> Answer:
+    return rag.last(iter(events_of(*args, **kwargs)))
+
+
+def test_sentences_are_quoted_with_their_places() -> None:
+    answer = answer_of(Library(), Model())
+    assert (answer.kind, answer.decision.route, answer.model) == ("extractive", "answer", "")
+    assert answer.text == "The wing gives lift to the plane. [1]\n\nThe tail gives balance. [2]"
+    first = answer.citations[0]
+    assert (first.marker, first.chunk_id, first.document, first.quote) == (1, "c1", "file1.pdf", WINGS[:33])
+    assert WINGS[first.start : first.end] == first.quote
+    assert {"search", "extract"} <= set(answer.timings)
+
+
+def test_events_come_in_their_order_and_the_pieces_make_the_text() -> None:
+    events = events_of(Library(), Model())
+    kinds = [type(event) for event in events]
+    assert kinds[:2] == [Sources, Decision]
+    assert kinds[-1] is Answer
+    assert set(kinds[2:-1]) == {Delta}
+    assert "".join(e.text for e in events if isinstance(e, Delta)) == events[-1].text  # type: ignore[union-attr]  # the Answer
+
+
+def test_sentences_far_below_the_best_are_left_out() -> None:
+    texts = Hits([hit(i, f"Sentence {i} of it.", 0.9) for i in range(1, 4)], coverage=1.0)
+    answer = answer_of(Library(texts), Model(), threshold=0.0)
+    assert [c.marker for c in answer.citations] == [1, 2]
+
+
+def test_a_passage_without_sentences_is_quoted_whole() -> None:
+    class Silent(Model):
+        def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
+            return []
+
+    answer = answer_of(Library(), Silent(), threshold=0.0)
+    assert answer.text == f"{WINGS} [1]"
+    assert answer.citations[0].quote == WINGS
+
+
+def test_the_keyword_search_is_the_fallback() -> None:
+    other = Hits([replace(h, chunk_id=f"k{h.chunk_id}") for h in GOOD.hits], coverage=1.0)
+
+    class Picky(Model):
+        def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
+            self.score = 0.99 if passages[0] == WINGS else 0.0
+            return super().extract(question, passages, max_sentences)
+
+    library = Library(POOR, other)
+    answer = answer_of(library, Picky())
+    assert answer.decision.route == "fallback"
+    assert answer.citations[0].chunk_id == "kc1"
+    assert [mode for *_, mode in library.asked] == ["hybrid", "keyword"]
+
+
+def test_a_second_search_that_finds_the_same_is_not_asked_twice() -> None:
+    model = Model(score=0.1)
+    answer = answer_of(Library(POOR, POOR), model)
+    assert answer.decision.route == "absent"
+    assert len(model.extracted) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "words"), [("What gives lift?", "is not in the collection"), ("什么产生升力？", "没有这个问题的答案")]
+)
+def test_what_the_collection_lacks_is_said_in_the_questions_language(question: str, words: str) -> None:
+    answer = answer_of(Library(POOR), Model(score=0.1), question)
+    assert (answer.kind, answer.decision.route, answer.citations) == ("none", "absent", [])
+    assert words in answer.text
+    assert "file1.pdf" in answer.text
+    assert "drones" in answer.text
+    assert answer.notes == ["one store is slow"]
+
+
+def test_an_empty_search_is_said_without_asking_any_model() -> None:
+    model = Model()
+    answer = answer_of(Library(NONE), model)
+    assert (answer.kind, answer.decision.confidence) == ("none", 0.0)
+    assert "found nothing" in answer.text
+    assert model.extracted == []
+
+
+def test_an_answer_is_written_from_the_best_passages() -> None:
+    model = Model()
+    events = events_of(Library(), model, answer="written", passages=2)
+    answer = rag.last(iter(events))
+    assert (answer.kind, answer.text, answer.model) == ("written", "Lift comes from the wing [1].", "big-chat")
+    assert [c.chunk_id for c in answer.citations] == ["c1"]
+    assert [e.text for e in events if isinstance(e, Delta)] == list(model.writes)
+    system, user = model.turns
+    assert "numbered passages only" in system.content
+    assert user.content == f"[1] {WINGS}\n\n[2] {TAIL}\n\nWhat gives lift to a plane?"
+    assert model.tokens is not None
+    assert model.tokens.is_closed
+    assert {"first_token", "generate"} <= set(answer.timings)
+
+
+def test_markers_that_point_nowhere_are_noted_and_not_cited() -> None:
+    answer = answer_of(Library(), Model(writes=("See [2], [9] and [2] and [0].",)), answer="written")
+    assert [c.marker for c in answer.citations] == [2]
+    assert answer.notes == ["the model cited [9], [0], which do not exist"]
+
+
+def test_a_text_without_markers_cites_every_passage_it_was_given() -> None:
+    answer = answer_of(Library(), Model(writes=("Lift.",)), answer="written", passages=3)
+    assert [c.marker for c in answer.citations] == [1, 2, 3]
+    assert answer.notes == ["the model set no marker; the passages it was given are listed"]
+
+
+def test_without_a_model_a_written_answer_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ModelNotLoaded, match="the role is empty") as caught:
+        answer_of(Library(), Model(generator=None), answer="written")
+    assert "answer=extractive" in caught.value.help
+    broken = ModelInfo("generate", "big-chat", "openvino", status="the file is missing")
+    with pytest.raises(ModelNotLoaded, match="the file is missing"):
+        answer_of(Library(), Model(generator=broken), answer="written")
+
+
+@pytest.mark.parametrize(
+    ("generator", "kind"),
+    [
+        (ModelInfo("generate", "big-chat", "openvino"), "written"),
+        (ModelInfo("generate", "smollm2-135m-instruct", "openvino"), "extractive"),
+        (ModelInfo("generate", "toy", "toy"), "extractive"),
+        (ModelInfo("generate", "big-chat", "openvino", status="loading"), "extractive"),
+        (None, "extractive"),
+    ],
+)
+def test_auto_writes_only_with_a_model_that_can(generator: ModelInfo | None, kind: str) -> None:
+    assert answer_of(Library(), Model(generator=generator), answer="auto").kind == kind
+
+
+def test_the_small_model_gets_one_passage_only() -> None:
+    model = Model(generator=ModelInfo("generate", "smollm2-135m-instruct", "openvino"))
+    answer_of(Library(), model, answer="written", passages=4)
+    assert model.turns[-1].content == f"[1] {WINGS}\n\nWhat gives lift to a plane?"
+
+
+def test_helpful_mode_writes_also_when_the_collection_lacks_the_answer() -> None:
+    model = Model(score=0.1, writes=("From my own knowledge: the wing.",))
+    answer = answer_of(Library(NONE), model, answer="written", mode="helpful")
+    assert (answer.kind, answer.decision.route) == ("written", "absent")
+    assert (answer.citations, answer.notes) == ([], [])
+    assert "your own knowledge" in model.turns[0].content
+
+
+def test_the_last_rounds_count_and_a_follow_up_is_searched_with_the_question_before() -> None:
+    history = [Round(f"Question number {i} of the tests?", f"answer {i}") for i in range(10)]
+    library, model = Library(), Model()
+    events = events_of(library, model, "And why is it so?", history, answer="written", rounds=2)
+    query = "Question number 9 of the tests? And why is it so?"
+    assert events[0] == Rewritten(query)
+    assert library.asked[0][1] == query
+    assert [turn.content for turn in model.turns[1:-1]] == [
+        "Question number 8 of the tests?", "answer 8", "Question number 9 of the tests?", "answer 9",
+    ]  # fmt: skip
+    answer = rag.last(iter(events))
+    assert (answer.question, answer.query) == ("And why is it so?", query)
+
+
+def test_without_rounds_history_is_left_out() -> None:
+    library = Library()
+    events_of(library, Model(), "And why?", [Round("Which wing?", "both")], rounds=0)
+    assert library.asked[0][1] == "And why?"
+
+
+def test_leaving_in_the_middle_of_an_answer_cancels_its_generation() -> None:
+    model = Model(writes=tuple(f"word{i} " for i in range(100)))
+    events = rag.ask(model, Library(), Ask(answer="written"), "drones", "What gives lift?", [])  # type: ignore[arg-type]  # in-process
+    for event in events:
+        if isinstance(event, Delta):
+            break
+    assert model.tokens is not None
+    assert not model.tokens.is_closed
+    events.close()
+    assert model.tokens.is_closed
+
+
+def test_a_generation_that_fails_ends_the_answer_with_the_error() -> None:
+    model, seen = Model(fails_at=1), list[Event]()
+    with pytest.raises(BackendError, match="the runtime failed"):
+        seen.extend(rag.ask(model, Library(), Ask(answer="written"), "drones", "What gives lift?", []))  # type: ignore[arg-type]  # in-process
+    assert model.tokens is not None
+    assert model.tokens.is_closed
+
+
+@pytest.mark.parametrize("question", ["", "  \n"])
+def test_an_empty_question_is_refused(question: str) -> None:
+    with pytest.raises(BadRequest, match="the question is empty"):
+        answer_of(Library(), Model(), question)
+
+
+def test_an_unknown_collection_is_the_callers_error() -> None:
+    with pytest.raises(NotFound):
+        list(rag.ask(Model(), Library(), Ask(), "gone", "What?", []))  # type: ignore[arg-type]  # in-process
