@@ -20,6 +20,8 @@ MARKER = re.compile(r"\[(\d{1,3})\]")
 SMALL_MODELS = ("smollm2-135m", "toy")
 LIST_MARK = re.compile(r"^(?:[-*•]|#{1,6}|>) ")
 MAX_SENTENCES = 3
+USABLE = ("ready", "loading")  # a call that must be written waits for a model that is being loaded
+FENCE = re.compile(r"```\w*")
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ def _writer(asking: _Asking) -> ModelInfo | None:
         return None
     model = next((m for m in asking.llm.models() if m.role == "generate"), None)
     if asking.settings.answer == "written":
-        if model is None or model.status != "ready":
+        if model is None or model.status not in USABLE:
             raise ModelNotLoaded(
                 f"no model can write an answer: {model.status if model else 'the role is empty'}",
                 help="ask with answer=extractive, or set llm.generate in ragq.yml",
@@ -143,8 +145,8 @@ def _extracted(asking: _Asking, hits: list[Hit], sentences: list[Sentence], deci
 
 
 def _as_prose(text: str) -> str:
-    """A quoted sentence on one line, without list marks; the cells of a table's row with dots between."""
-    line = " ".join(text.split())
+    """A quoted sentence on one line, without list marks and fences; the cells of a row with dots between."""
+    line = " ".join(FENCE.sub("", text).split())
     if line.startswith("|") and line.endswith("|"):
         return " · ".join(filter(None, (cell.strip() for cell in line.split("|"))))
     return LIST_MARK.sub("", line)

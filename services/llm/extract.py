@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 
 import numpy as np
@@ -31,6 +32,9 @@ SPACE_BEHIND = re.compile(r"[!?]")
 ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|etc|e\.g|i\.e|cf|Fig|Figs|Eq|Sec|Vol|pp|al|approx|Inc|Ltd|Co|Corp|U\.S)\.$"
 )
+LONGEST_ABBREVIATION = 10
+BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*\n?)+")
+SHORT_LINE = 0.75
 HEADING = re.compile(r"#{1,6} [^\n]*\n")
 ASKS_FOR_NUMBER = re.compile(
     r"\b(when|how (many|much|long|far|old|often|large|big|high|fast)|(what|which) (year|date|number|percentage|port))\b"
@@ -91,17 +95,31 @@ def extract(request: Extract, similarity: Similarity | None) -> Extraction:
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for match in ENDS.finditer(text):
-        if _is_end(text, start, match):
-            yield start, match.end()
-            start = match.end()
+    for end in sorted({match.end() for match in ENDS.finditer(text) if _is_end(text, match)} | set(_short_lines(text))):
+        yield start, end
+        start = end
     yield start, len(text)
 
 
-def _is_end(text: str, start: int, match: re.Match[str]) -> bool:
+def _short_lines(text: str) -> Iterator[int]:
+    """Ends of lines that stop well before the longest and are not followed by a small letter.
+
+    In wrapped prose every line but the last is nearly full; lines of a table that lost its rules are not.
+    """
+    for block in BLOCK.finditer(text):
+        lines = block.group().splitlines(keepends=True)
+        full = SHORT_LINE * max(map(len, lines))
+        at = block.start()
+        for line, following in pairwise(lines):
+            at += len(line)
+            if len(line) < full and not following.lstrip()[:1].islower():
+                yield at
+
+
+def _is_end(text: str, match: re.Match[str]) -> bool:
     if SPACE_BEHIND.match(match.group()) and not match.group()[-1].isspace():
         return match.end() == len(text)
-    return not ABBREVIATION.search(text[start : match.start()])
+    return not ABBREVIATION.search(text[max(0, match.start() - LONGEST_ABBREVIATION) : match.start()])
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

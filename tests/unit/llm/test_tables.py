@@ -41,3 +41,23 @@ def test_a_question_about_a_cell_is_answered_by_its_row() -> None:
     best = extract(Extract("What does exit code 3 mean?", [TABLE], 1), None).sentences[0]
     assert best.text == "| 3 | a port is in use |"
     assert TABLE[best.start : best.end] == best.text
+
+
+PDF_TEXT = """Table 1: ports
+Service Front port Back port Does
+LLM 7781 7782 embeds, reranks and generates
+Index 7783 7784 keeps documents and searches them
+Page 8501 none the web page for people
+A client needs the front ports only, so these are the ones to open in a firewall between
+machines of one mesh; the back ports are for workers."""
+
+
+def test_the_lines_of_a_table_without_rules_stay_apart() -> None:
+    best = extract(Extract("What does Index 7783 keep?", [PDF_TEXT], 1), None).sentences[0]
+    assert best.text == "Index 7783 7784 keeps documents and searches them"
+
+
+def test_wrapped_prose_stays_together() -> None:
+    best = extract(Extract("Which ports must a firewall open for a client?", [PDF_TEXT], 1), None).sentences[0]
+    assert best.text.startswith("A client needs")
+    assert best.text.endswith("for workers.")
