@@ -134,7 +134,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 
 @given(st.binary(max_size=300), st.lists(st.binary(max_size=20), max_size=3), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_bytes_that_are_no_message_are_refused_and_nothing_else(body: bytes, buffers: list[bytes], long: bool) -> None:
     for read in (unpack_raw, lambda payload: unpack(Box, payload)):
         with suppress(BadRequest):
@@ -150,7 +150,7 @@ SPECS = st.one_of(
 
 
 @given(SPECS, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_placeholders_that_fit_no_frame_are_refused_and_nothing_else(spec: object, long: bool) -> None:
     with suppress(BadRequest):
         unpack_raw(Payload(msgpack.packb(spec), [b"12345678", b"\x80"], long))

@@ -47,7 +47,7 @@ def test_an_envelope_comes_back(envelope: Envelope) -> None:
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=80).map(lambda tail: b"RQ\x01" + tail))
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_any_other_bytes_are_refused_and_nothing_else(frame: bytes) -> None:
     with suppress(BadRequest, VersionMismatch):
         decode(frame)
