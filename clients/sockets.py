@@ -159,23 +159,28 @@ class Peer:
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         self._socket.connect(self._address)
         # Within a process there is no handshake to wait for, and nothing that could break.
+        self._has_changed = False
         self._is_connected = self._address.startswith("inproc:")
         self._poller = zmq.Poller()
         for source in (self._socket, self._monitor, self.wake.reader):
             self._poller.register(source, zmq.POLLIN)
 
-    def wait(self, timeout_ms: int) -> None:
-        """Until something came, the connection changed, or another thread woke this one."""
-        if self.wake.reader in dict(self._poller.poll(timeout_ms)):
+    def wait(self, timeout_ms: int) -> bool:
+        """Until something came, the connection changed, or another thread woke this one; whether a message came."""
+        ready = dict(self._poller.poll(timeout_ms))
+        self._has_changed = self._monitor in ready
+        if self.wake.reader in ready:
             self.wake.clear()
+        return self._socket in ready
 
     def has_broken(self) -> bool:
         """Whether the connection broke since the last look; what came over it can still be received."""
-        was_connected = self._is_connected
-        while self._monitor.poll(0):
-            (event,) = EVENT.unpack_from(self._monitor.recv_multipart()[0])
-            was_connected = was_connected or self._is_connected
-            self._is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        if not self._has_changed:
+            return False
+        self._has_changed = False
+        for event, _ in _messages(self._monitor):
+            was_connected, (kind,) = self._is_connected, EVENT.unpack_from(event)
+            self._is_connected = kind == zmq.EVENT_HANDSHAKE_SUCCEEDED
             if was_connected and not self._is_connected:
                 return True
         return False
@@ -197,11 +202,7 @@ class Peer:
 
     def receive(self, at_most: int = sys.maxsize) -> Iterator[list[bytes]]:
         """The messages that have come."""
-        for _ in range(at_most):
-            try:
-                yield self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        return _messages(self._socket, at_most)
 
     def close(self) -> None:
         """Let go of the connection; what was sent goes out within the linger time."""
@@ -212,3 +213,11 @@ class Peer:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(linger_ms)
+
+
+def _messages(socket: zmq.Socket[bytes], at_most: int = sys.maxsize) -> Iterator[list[bytes]]:
+    for _ in range(at_most):
+        try:
+            yield socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return

@@ -87,8 +87,9 @@ class Worker:
         """Serve until stopped and drained."""
         asked = False
         while not self._is_over():
-            self._peer.wait(self._pause_ms())
-            self._receive()
+            if self._peer.wait(self._pause_ms()):
+                self._receive()
+            self._check_connection()
             self._flush()
             self._beat(time.monotonic())
             if self._drain_by is not None and not asked:
@@ -112,6 +113,7 @@ class Worker:
         while self._is_known and not self._is_drained and time.monotonic() < leave_by:
             self._peer.wait(50)
             self._receive()
+            self._check_connection()
         self._control(Envelope(Kind.BYE, 0))
 
     # -- in --------------------------------------------------------------------------------------
@@ -120,6 +122,8 @@ class Worker:
         for route, *frames in self._peer.receive(at_most=100):
             with suppress(RagqError):  # a frame that is no envelope names no call that could be answered
                 self._heard(route, decode(frames[0] if frames else b""), frames[1:])
+
+    def _check_connection(self) -> None:
         if self._peer.has_broken():
             self._is_known = False  # calls that were on their way are the proxy's to give away again
             self._peer.renew()
