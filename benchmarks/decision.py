@@ -95,7 +95,11 @@ def fit(cases: Sequence[Case], columns: Sequence[str]) -> Weights:
     return Weights(bias, found.get("coverage", 0.0), found.get("sentence", 0.0), found.get("lift", 0.0))
 
 
-COLUMNS = {"ranked": ("coverage", "sentence", "lift"), "plain": ("coverage", "sentence"), "across": ("sentence", "lift")}
+COLUMNS = {
+    "ranked": ("coverage", "sentence", "lift"),
+    "plain": ("coverage", "sentence"),
+    "across": ("sentence", "lift"),
+}
 
 
 def fitted(cases: Sequence[Case]) -> dict[str, Weights]:

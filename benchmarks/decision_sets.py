@@ -134,7 +134,7 @@ def translations(one: Beir, other: Beir) -> dict[str, str]:
 
 def singles(mesh: Ragq, sets: dict[str, Beir], pools: dict[str, list[str]], rng: random.Random) -> Iterator[Question]:
     """Collections of one document each, asked about it, about its neighbour and about something else."""
-    for name in sets.keys() & {"xquad-en", "cmrc2018"}:
+    for name in sorted(sets.keys() & {"xquad-en", "cmrc2018"}):
         asked_of = questions_by_document(sets[name])
         corpus = sets[name].corpus
         zh = translations(sets[name], sets["xquad-zh"]) if name == "xquad-en" and "xquad-zh" in sets else {}

@@ -25,9 +25,7 @@ SUGGESTIONS: dict[str, tuple[Suggestion, ...]] = {
     "en": (
         Suggestion("What happens when I add the same file twice?", "easy", ("documents-and-ingest.md",)),
         Suggestion("文件入库失败了怎么办？", "other_language", ("故障排查.txt",)),
-        Suggestion(
-            "Which port do workers of the Index service connect to?", "table", ("services-and-ports.pdf", "scaling.md")
-        ),
+        Suggestion("Which ports does the Index service use?", "table", ("services-and-ports.pdf",)),
         Suggestion("How many employees does the company have?", "absent"),
     ),
     "zh": (

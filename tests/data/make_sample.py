@@ -20,12 +20,12 @@ LEFT, RIGHT, TOP = 60, 535, 780
 ROW_HEIGHT, LINE_HEIGHT = 20, 15
 
 PORTS = (
-    ("Service", "Front port (clients)", "Back port (workers)", "Does"),
-    ("LLM", "7781", "7782", "embeds, reranks and generates"),
-    ("Index", "7783", "7784", "keeps documents and searches them"),
-    ("Tuning", "7787", "7788", "tunes models; off by default"),
+    ("Part", "Front port (clients)", "Back port (workers)", "What it does"),
+    ("LLM service", "7781", "7782", "embeds, reranks and generates"),
+    ("Index service", "7783", "7784", "keeps documents and searches them"),
+    ("Tuning service", "7787", "7788", "tunes models; off by default"),
     ("HTTP face", "7780", "none", "speaks the OpenAI protocol"),
-    ("Page", "8501", "none", "the web page for people"),
+    ("Web page", "8501", "none", "the page for people"),
 )
 LIMITS = (
     ("Limit", "Default", "Setting"),
