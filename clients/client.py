@@ -7,7 +7,6 @@ import queue
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
@@ -15,12 +14,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from . import sockets
-from .calls import CONNECT_TIMEOUT_S, Calls, Pending, waiting
-from .errors import BadRequest, Cancelled, DeadlineExceeded, RagqError, UnknownMethod
+from .calls import Pending, waiting
+from .errors import BadRequest, DeadlineExceeded, RagqError, UnknownMethod
+from .link import Link
 from .packing import Buffer, Payload, pack, unpack
 from .status import ServiceStatus
-from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, Nothing, decode, message, to_ms
+from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, Nothing, message, to_ms
 
 __all__ = ["Client", "ServiceStatus", "Stream"]
 
@@ -45,7 +44,7 @@ class Client:
         self.address = address
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._link: _Link | None = None
+        self._link: Link | None = None
 
     def call(self, method: Method[Q, R, Any], request: Q, *, timeout_s: float | None = None) -> R:
         """Call a method and wait for its reply.
@@ -173,10 +172,10 @@ class Client:
             self.cancel(call)
             raise
 
-    def _connected(self) -> _Link:
+    def _connected(self) -> Link:
         with self._lock:
             if self._link is None or self._link.pid != os.getpid() or not self._link.is_alive():
-                self._link = _Link(self.address)
+                self._link = Link(self.address)
             return self._link
 
     def __enter__(self) -> Self:
@@ -264,103 +263,3 @@ class Stream(Generic[R, E]):
     def __del__(self) -> None:
         with suppress(AttributeError, RuntimeError):
             self.close()
-
-
-class _Link:
-    """The thread that owns the socket; others leave it calls and wake it."""
-
-    def __init__(self, address: str) -> None:
-        self.pid = os.getpid()
-        self._calls = Calls(address)
-        self._inbox: deque[Pending | Envelope] = deque()
-        self._closing = False
-        self._is_over = False
-        self._peer = sockets.Peer(address)
-        self._thread = threading.Thread(target=self._run, name=f"ragq {address}", daemon=True)
-        self._thread.start()
-
-    def is_alive(self) -> bool:
-        return not self._is_over
-
-    def pending(self, name: str, deadline: float, frames: Callable[[int], list[Buffer]]) -> Pending:
-        connect_by = min(deadline, time.monotonic() + CONNECT_TIMEOUT_S)
-        return Pending(self._calls.next_id(), name, frames, deadline, connect_by)
-
-    def submit(self, call: Pending) -> None:
-        self._inbox.append(call)
-        self._peer.wake.set()
-        if self._is_over:
-            self._refuse()
-
-    def _refuse(self) -> None:
-        with suppress(IndexError):  # another thread took the last one
-            while True:
-                item = self._inbox.popleft()
-                if isinstance(item, Pending):
-                    item.future.set_exception(Cancelled(f"the client was closed before {item.name}"))
-
-    def tell(self, envelope: Envelope) -> None:
-        """Send a CANCEL or a CREDIT after what was submitted before it."""
-        self._inbox.append(envelope)
-        self._peer.wake.set()
-
-    def close(self) -> None:
-        self._closing = True
-        self._peer.wake.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=2.0)
-
-    def _run(self) -> None:
-        try:
-            while not self._closing:
-                self._peer.wait(self._pause_ms())
-                self._turn()
-        finally:
-            for call_id in self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}")):
-                self._peer.send([Envelope(Kind.CANCEL, call_id).encode()])
-            self._is_over = True
-            self._refuse()
-            self._peer.close()
-
-    def _turn(self) -> None:
-        for frames in self._peer.receive(at_most=100):
-            self._heard(frames)
-        if self._peer.has_broken():
-            self._begin_again()
-        self._take_inbox()
-        self._send_unsent()
-        for call_id in self._calls.expire(time.monotonic()):
-            self._peer.send([Envelope(Kind.CANCEL, call_id).encode()])
-
-    def _begin_again(self) -> None:
-        for frames in self._peer.receive():  # what came before the connection broke still counts
-            self._heard(frames)
-        self._calls.disconnected()
-        self._peer.renew()
-
-    def _pause_ms(self) -> int:
-        if self._calls.first_unsent() is not None:
-            return 20
-        timer = self._calls.next_timer()
-        return 1000 if timer is None else max(0, min(1000, int((timer - time.monotonic()) * 1000) + 1))
-
-    def _take_inbox(self) -> None:
-        while self._inbox:
-            item = self._inbox.popleft()
-            if isinstance(item, Pending):
-                self._calls.add(item)
-            elif item.kind is not Kind.CANCEL or self._calls.cancel(item.id):
-                self._peer.send([item.encode()])
-
-    def _send_unsent(self) -> None:
-        while (call := self._calls.first_unsent()) is not None:
-            if not self._peer.send(call.frames(call.id)):
-                return
-            self._calls.sent(call)
-
-    def _heard(self, frames: list[bytes]) -> None:
-        try:
-            envelope = decode(frames[0])
-        except RagqError:
-            return  # it names no call; whichever it was meant for ends by its deadline
-        self._calls.heard(envelope, list[Buffer](frames[1:]))

@@ -7,11 +7,9 @@ sent comes out as actions, in order.
 from __future__ import annotations
 
 import heapq
-import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from clients.errors import (
     Busy,
@@ -23,122 +21,16 @@ from clients.errors import (
     Unreachable,
     WorkerLost,
 )
-from clients.wire import Beat, Flag, Ready
+from clients.wire import Beat, Ready
+from proxies.actions import Action, CancelAt, Dispatch, Fail, Reset
+from proxies.parties import Call, Key, Worker
+from proxies.waiting import Waiting
 
-Key = tuple[bytes, int]
 MAX_WAITING = 1000
 MAX_WAITING_BYTES = 64 << 20
 MAX_ATTEMPTS = 2
 GRACE_S = 15.0
-SUSPECT_AFTER_S = 2.0
 LOST_AFTER_S = 1.5
-DECAY_S = 10.0
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """A call on its way.
-
-    Attributes:
-        key: the client's routing id and the call's own id.
-        frames: the envelope and its buffers, forwarded as they came.
-        losses: workers that died with it.
-    """
-
-    key: Key
-    method: int
-    flags: int
-    frames: list[Any]
-    arrived: float
-    deadline: float
-    size: int
-    is_legacy: bool = False
-    has_chunks: bool = False
-    is_answered: bool = False
-    losses: set[str] = field(default_factory=set)
-    misses: int = 0
-    dispatched: float = 0.0
-    worker: Worker | None = None
-
-    @property
-    def may_rerun(self) -> bool:
-        """Whether another worker may take it over."""
-        return bool(self.flags & Flag.IDEMPOTENT) and not self.has_chunks
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """A worker as it presented itself, and the calls that it holds."""
-
-    id: bytes
-    ready: Ready
-    methods: frozenset[int]
-    beat_at: float
-    since: float
-    running: dict[Key, Call] = field(default_factory=dict)
-    ewma_s: float = 0.0
-    ewma_at: float = 0.0
-    used: float = 0.0
-    is_draining: bool = False
-    beat: Beat = field(default_factory=Beat)
-
-    def is_suspect(self, now: float) -> bool:
-        """Whether it has missed its beats; it gets no new calls, and nothing is killed."""
-        return now - self.beat_at > SUSPECT_AFTER_S
-
-    def can_take(self, method: int, now: float) -> bool:
-        """Whether it may get a call of this method now."""
-        free = len(self.running) < self.ready.slots
-        return free and method in self.methods and not self.is_draining and not self.is_suspect(now)
-
-    def cost(self, now: float) -> tuple[float, float]:
-        """What to minimise: peak-EWMA of its latency times the calls it would hold; ties to the least recently used."""
-        return self.latency(now) * (len(self.running) + 1), self.used
-
-    def latency(self, now: float) -> float:
-        """Its peak-EWMA latency in seconds, fading over ten seconds."""
-        return max(1e-4, self.ewma_s * math.exp2((self.ewma_at - now) / DECAY_S))
-
-    def took(self, seconds: float, now: float) -> None:
-        """Note a latency: up at once, down slowly."""
-        old = self.latency(now)
-        self.ewma_s = seconds if seconds > old else old + 0.3 * (seconds - old)
-        self.ewma_at = now
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Send this call to this worker."""
-
-    call: Call
-    worker: bytes
-    waited_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """Answer this call with an error."""
-
-    call: Call
-    error: RagqError
-
-
-@dataclass(frozen=True, slots=True)
-class CancelAt:
-    """Tell this worker that nobody waits for the call."""
-
-    worker: bytes
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Ask an unknown worker to present itself."""
-
-    worker: bytes
-
-
-Action = Dispatch | Fail | CancelAt | Reset
 
 
 @dataclass(slots=True)
@@ -159,9 +51,7 @@ class Dispatcher:
         self.counts = Counts()
         self.latencies: deque[float] = deque(maxlen=1000)
         self.is_draining = False
-        self._waiting: dict[int, deque[Call]] = {}
-        self._num_waiting = 0
-        self._waiting_bytes = 0
+        self._waiting = Waiting()
         self._timers: list[tuple[float, Key]] = []
         self._lonely_since = now
         self._actions: list[Action] = []
@@ -169,7 +59,7 @@ class Dispatcher:
     @property
     def num_waiting(self) -> int:
         """Calls that wait for a slot."""
-        return self._num_waiting
+        return len(self._waiting)
 
     def actions(self) -> Iterator[Action]:
         """What has to be sent, once."""
@@ -190,11 +80,11 @@ class Dispatcher:
             return
         self.calls[call.key] = call
         heapq.heappush(self._timers, (call.deadline, call.key))
-        worker = None if self._waiting.get(call.method) else self._choose(call, now)
+        worker = None if self._waiting.has(call.method) else self._choose(call, now)
         if worker is not None:
             self._give(call, worker, now)
         else:
-            self._queue(call)
+            self._waiting.add(call)
 
     def _refusal(self, call: Call) -> RagqError | None:
         if self.is_draining:
@@ -205,8 +95,8 @@ class Dispatcher:
             return UnknownMethod(
                 f"no worker serves method {call.method:#010x}", help="client and service may be of different versions"
             )
-        if self._num_waiting >= MAX_WAITING or self._waiting_bytes + call.size > MAX_WAITING_BYTES:
-            return Busy(f"{self._num_waiting} calls wait already", help="try again a little later", retry_after_s=0.5)
+        if len(self._waiting) >= MAX_WAITING or self._waiting.num_bytes + call.size > MAX_WAITING_BYTES:
+            return Busy(f"{len(self._waiting)} calls wait already", help="try again a little later", retry_after_s=0.5)
         return None
 
     def cancel(self, key: Key) -> None:
@@ -245,9 +135,8 @@ class Dispatcher:
 
     def _came_back(self, uuid: str) -> None:
         """A worker that presents itself again did not die with its calls: only its connection was lost."""
-        for waiting in self._waiting.values():
-            for call in waiting:
-                call.losses.discard(uuid)
+        for call in self._waiting:
+            call.losses.discard(uuid)
 
     def beat(self, worker_id: bytes, beat: Beat, held: frozenset[Key], now: float) -> None:
         """A worker is alive and tells which calls it holds; a call that it misses twice got lost on the way."""
@@ -288,7 +177,7 @@ class Dispatcher:
         if worker is not None and worker.id == worker_id:
             del worker.running[call.key]
             call.worker = None
-            self._queue(call, first=True)
+            self._waiting.add(call, first=True)
         self.gone(worker_id, now)
 
     def _lose(self, call: Call, worker: Worker, now: float, *, died: bool) -> None:
@@ -299,16 +188,11 @@ class Dispatcher:
         if call.is_answered:
             self._forget(call)
         elif len(call.losses) >= MAX_ATTEMPTS and call.may_rerun:
-            self._end(
-                call,
-                Internal(
-                    "two workers died with this call; it is not given to a third",
-                    help="the worker's log tells why it died",
-                ),
-            )
+            poison = "two workers died with this call; it is not given to a third"
+            self._end(call, Internal(poison, help="the worker's log tells why it died"))
         elif call.may_rerun and now < call.deadline:
             self.counts.requeued += 1
-            self._queue(call, first=True)
+            self._waiting.add(call, first=True)
             self._assign(now)
         else:
             self._end(
@@ -351,16 +235,13 @@ class Dispatcher:
             if call is not None and not call.is_answered and call.deadline <= now:
                 where = "waited in the queue" if call.worker is None else "was worked on"
                 self._finish_early(call, DeadlineExceeded(f"the time of the call ran out while it {where}"))
-        if self._num_waiting and not self.workers and now - self._lonely_since > GRACE_S:
+        if self._waiting and not self.workers and now - self._lonely_since > GRACE_S:
             self._give_up_waiting()
 
     def _give_up_waiting(self) -> None:
-        for waiting in list(self._waiting.values()):
-            for call in list(waiting):
-                self._end(
-                    call,
-                    Unreachable("the service has no worker", help="'ragq status' tells why; its log has the details"),
-                )
+        nobody = Unreachable("the service has no worker", help="'ragq status' tells why; its log has the details")
+        for call in self._waiting:
+            self._end(call, nobody)
 
     def next_timer(self, now: float) -> float:
         """Seconds until ``tick`` has something to do, at most one."""
@@ -385,13 +266,12 @@ class Dispatcher:
     def _assign(self, now: float) -> None:
         while (pair := self._next_pair(now)) is not None:
             call, worker = pair
-            self._unqueue(call)
+            self._waiting.remove(call)
             self._give(call, worker, now)
 
     def _next_pair(self, now: float) -> tuple[Call, Worker] | None:
         """The call that waits longest of those that a worker can take now; no method starves another."""
-        heads = sorted((waiting[0] for waiting in self._waiting.values()), key=lambda call: call.arrived)
-        pairs = ((call, self._choose(call, now)) for call in heads)
+        pairs = ((call, self._choose(call, now)) for call in self._waiting.heads())
         return next(((call, worker) for call, worker in pairs if worker is not None), None)
 
     def _give(self, call: Call, worker: Worker, now: float) -> None:
@@ -399,20 +279,6 @@ class Dispatcher:
         worker.running[call.key] = call
         worker.used = now
         self._actions.append(Dispatch(call, worker.id, int((now - call.arrived) * 1000)))
-
-    def _queue(self, call: Call, *, first: bool = False) -> None:
-        waiting = self._waiting.setdefault(call.method, deque())
-        waiting.appendleft(call) if first else waiting.append(call)
-        self._num_waiting += 1
-        self._waiting_bytes += call.size
-
-    def _unqueue(self, call: Call) -> None:
-        waiting = self._waiting[call.method]
-        waiting.remove(call)
-        if not waiting:
-            del self._waiting[call.method]
-        self._num_waiting -= 1
-        self._waiting_bytes -= call.size
 
     def _end(self, call: Call, error: RagqError) -> None:
         self._fail(call, error)
@@ -423,9 +289,5 @@ class Dispatcher:
         self._actions.append(Fail(call, error))
 
     def _forget(self, call: Call) -> None:
-        if (
-            self.calls.pop(call.key, None) is not None
-            and call.worker is None
-            and call in self._waiting.get(call.method, ())
-        ):
-            self._unqueue(call)
+        if self.calls.pop(call.key, None) is not None and call.worker is None and call in self._waiting:
+            self._waiting.remove(call)

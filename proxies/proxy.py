@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import statistics
 import struct
 import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import zmq
 
@@ -19,7 +17,7 @@ from clients.config import Config, Endpoint
 from clients.errors import BadRequest, ConfigError, RagqError, TooLarge
 from clients.packing import MAX_UNARY, pack, pack_map, unpack_map
 from clients.reading import read
-from clients.status import ServiceStatus, WorkerStatus
+from clients.status import ServiceStatus
 from clients.wire import (
     DEFAULT_TTL_MS,
     HEADER,
@@ -38,7 +36,10 @@ from clients.wire import (
     peek,
     told,
 )
-from proxies.dispatch import Call, CancelAt, Dispatch, Dispatcher, Fail, Reset
+from proxies.actions import CancelAt, Dispatch, Fail, Reset
+from proxies.dispatch import Dispatcher
+from proxies.parties import Call
+from proxies.report import report
 
 LEGACY_METHOD = method_key("_legacy")
 ROUTE_MS = struct.Struct("<I")
@@ -76,6 +77,10 @@ class Proxy:
         self._stop_by = now if self._stop_by is not None else now + DRAIN_TIMEOUT_S
         self._dispatcher.drain()
         self._wake.set()
+
+    def status(self) -> ServiceStatus:
+        """The service as this proxy sees it."""
+        return report(self.service, self._dispatcher, self._started, time.monotonic())
 
     def run(self) -> None:
         """Serve until stopped and drained."""
@@ -276,32 +281,6 @@ class Proxy:
         for client in {c.key[0] for c in self._dispatcher.calls.values() if not c.is_legacy}:
             if not self._to_client(client, [PROBE]):
                 self._dispatcher.client_gone(client)
-
-    # -- status --------------------------------------------------------------------------------
-
-    def status(self) -> ServiceStatus:
-        """The service as this proxy sees it."""
-        d, now = self._dispatcher, time.monotonic()
-        state: Literal["draining", "ready", "starting"] = (
-            "draining" if d.is_draining else "ready" if d.workers else "starting"
-        )
-        return ServiceStatus(
-            service=self.service, state="draining" if d.is_draining else state, workers=self._workers(now),
-            queued=d.num_waiting, running=len(d.calls) - d.num_waiting, pid=os.getpid(), up_s=now - self._started,
-            note="" if d.workers else "no worker has come yet" if not d.counts.calls else "no worker is there",
-            num_calls=d.counts.calls, num_failed=d.counts.failed, num_requeued=d.counts.requeued,
-            p95_s=statistics.quantiles(d.latencies, n=20)[18] if len(d.latencies) > 1 else 0.0,
-        )  # fmt: skip
-
-    def _workers(self, now: float) -> list[WorkerStatus]:
-        return [
-            WorkerStatus(
-                id=w.ready.uuid, pid=w.ready.pid, host=w.ready.host, slots=w.ready.slots, running=len(w.running),
-                state="draining" if w.is_draining else "suspect" if w.is_suspect(now) else "ready",
-                up_s=now - w.since, rss_bytes=w.beat.rss_bytes, note=w.beat.note,
-            )
-            for w in self._dispatcher.workers.values()
-        ]  # fmt: skip
 
     def _close(self) -> None:
         self._dispatcher.abandon()

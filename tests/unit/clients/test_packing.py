@@ -120,7 +120,11 @@ def test_eight_mebibytes_are_the_limit() -> None:
         pack([np.zeros(INLINE_ARRAY, np.uint8)] * (MAX_BUFFERS + 1))
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, "\ud800", {1, 2}, object(), np.complex64(1)], ids=repr)
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, "\ud800", {1, 2}, object(), np.complex64(1)], ids=_kind)
 def test_a_value_that_cannot_travel_is_refused(value: object) -> None:
     with pytest.raises(BadRequest, match="cannot travel"):
         pack({"value": value})

@@ -20,18 +20,9 @@ from clients.errors import (
     WorkerLost,
 )
 from clients.wire import Beat, Flag, Ready
-from proxies.dispatch import (
-    GRACE_S,
-    MAX_WAITING,
-    MAX_WAITING_BYTES,
-    Action,
-    Call,
-    CancelAt,
-    Dispatch,
-    Dispatcher,
-    Fail,
-    Reset,
-)
+from proxies.actions import Action, CancelAt, Dispatch, Fail, Reset
+from proxies.dispatch import GRACE_S, MAX_WAITING, MAX_WAITING_BYTES, Dispatcher
+from proxies.parties import Call
 
 EMBED, SEARCH = 1, 2
 ONCE, AGAIN = 0, int(Flag.IDEMPOTENT)
@@ -505,12 +496,12 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         dispatcher = self.desk.dispatcher
-        queued = [call for waiting in dispatcher._waiting.values() for call in waiting]
+        queued = list(dispatcher._waiting)
         running = [call for worker in dispatcher.workers.values() for call in worker.running.values()]
         assert dispatcher.num_waiting == len(queued)
-        assert dispatcher._waiting_bytes == sum(call.size for call in queued)
+        assert dispatcher._waiting.num_bytes == sum(call.size for call in queued)
         assert Counter(c.key for c in queued + running) == Counter(dict.fromkeys(dispatcher.calls, 1))
-        assert all(waiting for waiting in dispatcher._waiting.values())
+        assert all(queue for queue in dispatcher._waiting._by_method.values())
         open_calls = {call.key for call in self.accepted if not self.ended[call.key]}
         assert open_calls == {key for key, call in dispatcher.calls.items() if not call.is_answered}
 
@@ -522,7 +513,7 @@ class Life(RuleBasedStateMachine):
             self.desk.gone(worker)
         self.look()
         assert all(self.ended[call.key] == 1 for call in self.accepted)
-        assert (dispatcher.calls, dispatcher._waiting, dispatcher._waiting_bytes) == ({}, {}, 0)
+        assert (dispatcher.calls, list(dispatcher._waiting), dispatcher._waiting.num_bytes) == ({}, [], 0)
         assert dispatcher.counts.calls == len(self.accepted)
 
 
