@@ -35,6 +35,7 @@ ABBREVIATION = re.compile(
 LONGEST_ABBREVIATION = 10
 BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*\n?)+")
 SHORT_LINE = 0.75
+CELLS = " | "
 HEADING = re.compile(r"#{1,6} [^\n]*\n")
 ASKS_FOR_NUMBER = re.compile(
     r"\b(when|how (many|much|long|far|old|often|large|big|high|fast)|(what|which) (year|date|number|percentage|port))\b"
@@ -102,7 +103,7 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _short_lines(text: str) -> Iterator[int]:
-    """Ends of lines that stop well before the longest and are not followed by a small letter.
+    """Ends of lines that stop well before the longest and are not followed by a small letter, and of rows.
 
     In wrapped prose every line but the last is nearly full; lines of a table that lost its rules are not.
     """
@@ -112,7 +113,8 @@ def _short_lines(text: str) -> Iterator[int]:
         at = block.start()
         for line, following in pairwise(lines):
             at += len(line)
-            if len(line) < full and not following.lstrip()[:1].islower():
+            is_row = CELLS in line or CELLS in following
+            if is_row or (len(line) < full and not following.lstrip()[:1].islower()):
                 yield at
 
 

@@ -61,3 +61,9 @@ def test_wrapped_prose_stays_together() -> None:
     best = extract(Extract("Which ports must a firewall open for a client?", [PDF_TEXT], 1), None).sentences[0]
     assert best.text.startswith("A client needs")
     assert best.text.endswith("for workers.")
+
+
+def test_rows_of_a_word_table_stay_apart() -> None:
+    text = "格式 | 说明\nPDF | 需要有文字层，扫描件先做文字识别\nDOCX | 段落、标题和表格都会保留"
+    best = extract(Extract("DOCX 会保留什么？", [text], 1), None).sentences[0]
+    assert best.text == "DOCX | 段落、标题和表格都会保留"
