@@ -22,6 +22,8 @@ from services.processes.children import NUM_LAST_LINES, Child, Exit
 from services.processes.logs import LogFile, Record
 from services.processes.restart import GiveUp, Restart, RestartPolicy
 
+pytestmark = pytest.mark.process
+
 
 def calm() -> float:
     return 0.0

@@ -9,6 +9,8 @@ import pytest
 
 import clients
 
+pytestmark = pytest.mark.process
+
 HEAVY = ("torch", "yaml", "streamlit", "click", "rich", "chromadb", "openvino", "starlette", "transformers")
 
 

@@ -18,6 +18,8 @@ from tests.data import make_documents as make
 
 from .conftest import Desk, InProcess
 
+pytestmark = pytest.mark.process
+
 
 def embeds(method: Any) -> bool:
     return bool(method.name == "llm.embed")

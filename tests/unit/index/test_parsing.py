@@ -12,6 +12,8 @@ from services.index.parse import reply_to
 from services.index.parsing import Parser
 from tests.data import make_documents as make
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def parser() -> Iterator[Parser]:

@@ -20,6 +20,8 @@ from clients.index import Text
 
 from .conftest import Desk, InProcess
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 TEXTS = [Text(f"note {i}", f"Note number {i} is about topic{i}. It says word{i} twice: word{i}.") for i in range(120)]
 BOOK = Text("book", "".join(f"Sentence {i} of the book tells about thing{i}. " for i in range(600)))

@@ -16,6 +16,8 @@ from services.index.lock import Locked
 
 from .conftest import Desk, InProcess
 
+pytestmark = pytest.mark.process
+
 FACTS = (
     "Whales are mammals that live in the sea and breathe air.",
     "Bees make honey from the nectar of flowers.",

@@ -14,6 +14,8 @@ from services.models import Shelf
 
 from .small_encoder import HIDDEN, POSITIONS, WORDS, forward, unit, write
 
+pytestmark = pytest.mark.process
+
 TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w10 w11 w1 w2", "w20 w21 w22 w1"]
 
 

