@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clients.errors import BadRequest
@@ -15,6 +15,7 @@ from .sentences import cut_to_width, line_spans, sentences, width
 
 MIN_SIZE, MAX_SIZE = 16, 20_000
 SEPARATOR = " > "
+SCRAP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def chunk(document: Loaded, chunking: Chunking) -> Iterator[Piece]:
     if chunking.by_line:
         spans = _by_line(document, chunking.size)
     else:
-        spans = _packed(_units(document, chunking.size), chunking)
+        spans = _packed(_units(document, chunking.size), chunking, document.pages)
     for start, end in spans:
         if piece := marks.piece(start, end):
             yield piece
@@ -72,15 +73,21 @@ def _by_line(document: Loaded, size: int) -> Iterator[tuple[int, int]]:
         yield from cut_to_width(document.text, start, _trimmed(document.text, start, end), size)
 
 
-def _packed(units: Iterator[Unit], chunking: Chunking) -> Iterator[tuple[int, int]]:
-    """Join units to chunks: as many as fit, beginning with a repeat of the last sentences before."""
+def _packed(units: Iterator[Unit], chunking: Chunking, pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Join units to chunks: as many as fit, beginning with a repeat of the last sentences before.
+
+    A new page begins a new chunk, so that a citation names the page where its words stand, unless
+    that would leave a scrap behind.
+    """
     held: list[Unit] = []
     total = 0
     for unit in units:
-        opens_section = unit.is_heading and any(u.width and not u.is_heading for u in held)
-        if held and (opens_section or total + unit.width > chunking.size):
+        opens_part = unit.is_heading and any(u.width and not u.is_heading for u in held)
+        if held and total >= chunking.size * SCRAP:
+            opens_part |= bisect_right(pages, unit.start) > bisect_right(pages, held[0].start)
+        if held and (opens_part or total + unit.width > chunking.size):
             yield held[0].start, held[-1].end
-            room = 0 if opens_section else min(chunking.overlap, chunking.size - unit.width)
+            room = 0 if opens_part else min(chunking.overlap, chunking.size - unit.width)
             held = _repeat(held, room)
             total = sum(u.full_width for u in held)
         held.append(unit)

@@ -138,3 +138,15 @@ def test_a_heading_longer_than_a_chunk_is_cut_like_text() -> None:
 def test_sizes_that_make_no_sense_are_refused(size: int, overlap: int) -> None:
     with pytest.raises(BadRequest):
         list(chunk(load_text("text", "x"), Chunking(size, overlap)))
+
+
+def test_a_new_page_begins_a_new_chunk() -> None:
+    first, second = "The first page speaks of ports and services. " * 3, "The second page has the limits of files."
+    document = Loaded(f"{first}\n{second}", "application/pdf", pages=[0, len(first) + 1])
+    pieces = list(chunk(document, Chunking(size=400, overlap=50)))
+    assert [(piece.page, piece.text) for piece in pieces] == [(1, first.strip()), (2, second)]
+
+
+def test_a_scrap_of_a_page_stays_with_the_next_one() -> None:
+    document = Loaded("Contents\nThe second page has the limits of files.", "application/pdf", pages=[0, 9])
+    assert len(list(chunk(document, Chunking(size=400, overlap=50)))) == 1
