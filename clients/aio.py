@@ -19,7 +19,7 @@ from .answers import Answer, Event, Round
 from .calls import Waiter, waiter
 from .client import Stream
 from .config import Config
-from .index import IndexClient
+from .index import FINISHED, IndexClient, Job, JobRecord
 from .llm import Generation, LLMClient, Prompt, Token
 from .mesh import MeshStatus, Ragq
 from .tuning import TuningClient, TuningJob, TuningMethod
@@ -84,6 +84,47 @@ class AsyncLLM(_Face[LLMClient]):
             yield token
 
 
+class AsyncJob(_Face[Job]):
+    """An ingest job that runs in the Index service; this is a view of it."""
+
+    refresh = _twin(Job.refresh)
+    wait = _twin(Job.wait)
+    cancel = _twin(Job.cancel)
+
+    @property
+    def id(self) -> str:
+        """The job's id; it outlives this object and the service's process."""
+        return self._face.id
+
+    @property
+    def record(self) -> JobRecord:
+        """Where the job stood when it was last asked."""
+        return self._face.record
+
+    @property
+    def progress(self) -> float:
+        """0 to 1, by bytes."""
+        return self._face.progress
+
+    async def follow(self, every_s: float = 0.2) -> AsyncIterator[JobRecord]:
+        """Yield the record again and again until the job is finished; the last one is final."""
+        while (record := await self.refresh()).status not in FINISHED:
+            yield record
+            await asyncio.sleep(every_s)
+        yield record
+
+
+def _job_twin(
+    method: Callable[Concatenate[IndexClient, P], Job],
+) -> Callable[Concatenate[_Face[IndexClient], P], Coroutine[Any, Any, AsyncJob]]:
+    async def call(self: _Face[IndexClient], /, *args: P.args, **kwargs: P.kwargs) -> AsyncJob:
+        job = await self._threads.run(partial(method, self._face, *args, **kwargs))
+        return AsyncJob(self._threads, job)
+
+    update_wrapper(call, method)
+    return call
+
+
 class AsyncIndex(_Face[IndexClient]):
     """Collections, documents and search, awaited."""
 
@@ -93,12 +134,12 @@ class AsyncIndex(_Face[IndexClient]):
     documents = _twin(IndexClient.documents)
     document = _twin(IndexClient.document)
     delete_document = _twin(IndexClient.delete_document)
-    retry_document = _twin(IndexClient.retry_document)
+    retry_document = _job_twin(IndexClient.retry_document)
     chunks = _twin(IndexClient.chunks)
     passage = _twin(IndexClient.passage)
-    add = _twin(IndexClient.add)
+    add = _job_twin(IndexClient.add)
     upload = _twin(IndexClient.upload)
-    job = _twin(IndexClient.job)
+    job = _job_twin(IndexClient.job)
     jobs = _twin(IndexClient.jobs)
     search = _twin(IndexClient.search)
     find = _twin(IndexClient.find)

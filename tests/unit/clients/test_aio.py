@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from clients import AsyncRagq, Ragq
-from clients.aio import AsyncIndex, AsyncLLM, AsyncTuning, _iterate, _Threads
+from clients.aio import AsyncIndex, AsyncJob, AsyncLLM, AsyncTuning, _iterate, _Threads
 from clients.calls import waiting
 from clients.errors import Cancelled, NotFound
-from clients.index import IndexClient
+from clients.index import IndexClient, Job
 from clients.llm import LLMClient
 from clients.tuning import TuningClient
 
@@ -48,6 +48,11 @@ def test_a_method_takes_what_its_twin_takes(twin: type, original: type, name: st
     assert arguments(method) == arguments(getattr(original, name))
     assert inspect.getdoc(method)
     assert inspect.iscoroutinefunction(method)
+
+
+def test_a_job_has_what_its_twin_has() -> None:
+    assert names(AsyncJob) - {"record"} == names(Job)
+    assert all(inspect.iscoroutinefunction(getattr(AsyncJob, name)) for name in ("refresh", "wait", "cancel"))
 
 
 def test_the_face_has_the_methods_of_its_twin() -> None:
