@@ -75,7 +75,7 @@ class IndexService(Service):
         """What there is, for the status page."""
         collections = self._catalog.collections()
         num_chunks = sum(c.num_chunks for c in collections)
-        return f"{len(collections)} collections, {num_chunks} chunks, {self.config.index.store}"
+        return f"{_count(len(collections), 'collection')}, {_count(num_chunks, 'chunk')}, {self.config.index.store}"
 
     @serves(contract.COLLECTIONS)
     def collections(self, _request: Nothing, _call: Call) -> contract.Collections:
@@ -248,3 +248,7 @@ def _some(items: Sequence[object], what: str) -> None:
 
 def _media_type(name: str) -> str:
     return "text/markdown" if name.lower().endswith((".md", ".markdown")) else "text/plain"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

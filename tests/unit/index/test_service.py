@@ -258,7 +258,7 @@ def test_a_data_directory_has_one_owner(open_desk: Callable[..., Desk]) -> None:
 
 def test_the_note_says_what_there_is(desk: Desk) -> None:
     desk.add_and_wait(*FACTS)
-    assert desk.service.note() == "1 collections, 3 chunks, memory"
+    assert desk.service.note() == "1 collection, 3 chunks, memory"
 
 
 @pytest.mark.parametrize("dimension", [8, 256])
