@@ -26,6 +26,7 @@ def main() -> None:
     """Draw the sidebar, then the page; whatever fails is said in words."""
     st.set_page_config(page_title="ragq", page_icon=str(HERE / "icon.svg"), layout="centered")
     st.html(HERE / "page.css")
+    st.logo(HERE / "logo.svg", size="large", icon_image=HERE / "icon.svg")
     try:
         session.desk()
     except ConfigError as error:

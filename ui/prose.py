@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Look = Literal["plain", "strong", "code", "quiet", "mark", "chip"]
-Shape = Literal["paragraph", "heading", "item", "number", "code", "quiet"]
+Look = Literal["plain", "strong", "code", "quiet", "mark", "chip", "link"]
+Shape = Literal["paragraph", "heading", "item", "number", "code", "quiet", "quote", "cite"]
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
 _INLINE = re.compile(r"\*\*(?P<strong>[^*\n]+)\*\*|`(?P<code>[^`\n]+)`|\[(?P<marker>\d{1,3})\]")
 _LINE = re.compile(r"\s*(?:(?P<heading>#{1,6})\s+|(?P<item>[-*•])\s+|(?P<number>\d{1,3}[.)、])\s+)?(?P<rest>.*)")
+_GAP = re.compile(r"\s+")
+# Chinese is written without spaces, so a line break between two of its characters stands for nothing.
+_CJK_GAP = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\s*\n\s*(?=[\u3000-\u9fff\uff00-\uffef])")
 _LINE_MARKS = re.compile(r"^\s*(?:#{1,6}\s+|`{3,}\w*\s+)|\s+`{3,}\s*$")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>&])")
 _SHORTCODE = re.compile(r":(?=[\w+-]+[:\[/])")
@@ -23,7 +26,7 @@ class Span:
     """A run of text with one look.
 
     Attributes:
-        target: which passage a chip opens; -1 for text.
+        target: which passage a chip or a link opens; -1 for text.
     """
 
     text: str
@@ -33,7 +36,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, an item of a list, a heading or lines of code."""
+    """A paragraph, an item of a list, a heading, lines of code, words of a document or where they stand."""
 
     spans: list[Span]
     shape: Shape = "paragraph"
@@ -57,7 +60,7 @@ def shortened(text: str, max_chars: int) -> str:
 
 
 def quoted(text: str, targets: Mapping[int, int], *, in_order: bool = False) -> list[Block]:
-    """A text of quoted sentences: paragraphs whose last marker is a chip; other markers are the document's own.
+    """A text of quoted sentences, each ending with its chip; other markers are the document's own.
 
     Args:
         text: sentences, each in a paragraph that ends with its marker.
@@ -65,7 +68,7 @@ def quoted(text: str, targets: Mapping[int, int], *, in_order: bool = False) -> 
         in_order: the i-th paragraph's chip opens passage i, for answers that quote a passage twice.
     """
     return [
-        Block(_ending(piece, targets, i if in_order else -1))
+        Block(_ending(piece, targets, i if in_order else -1), "quote")
         for i, piece in enumerate(piece for piece in re.split(r"\n\s*\n", text) if piece.strip())
     ]
 
@@ -79,12 +82,10 @@ def _ending(piece: str, targets: Mapping[int, int], place: int) -> list[Span]:
 
 
 def _bare(sentence: str) -> str:
-    """The sentence without the marks of its line in Markdown: a heading's, a code fence's; a table row as its cells."""
-    text = _LINE_MARKS.sub("", sentence)
-    row = text.strip()
-    if len(row) < 3 or not row.startswith("|") or not row.endswith("|"):
-        return text
-    return " · ".join(cell.strip() for cell in row.strip("|").split("|"))
+    """The sentence on one line without the marks of Markdown: a heading's, a code fence's; a table row as its cells."""
+    text = _GAP.sub(" ", _CJK_GAP.sub("", _LINE_MARKS.sub("", sentence))).strip()
+    is_row = text.count(" | ") > 1 or (len(text) > 2 and text.startswith("|") and text.endswith("|"))
+    return " · ".join(cell.strip() for cell in text.strip("|").split("|")) if is_row else text
 
 
 def written(text: str, targets: Mapping[int, int]) -> list[Block]:

@@ -30,7 +30,7 @@ SUGGESTIONS: dict[str, tuple[Suggestion, ...]] = {
     ),
     "zh": (
         Suggestion("ragq 怎么启动？", "easy", ("快速开始.md", "quick-start.md")),
-        Suggestion("Does ragq need a graphics card?", "other_language", ("faq.txt",)),
+        Suggestion("Can I change the embedding model of a collection?", "other_language", ("faq.txt",)),
         Suggestion("PDF 文件最多可以有多少页？", "table", ("文档格式与限制.docx",)),
         Suggestion("公司有多少名员工？", "absent"),
     ),

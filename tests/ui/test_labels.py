@@ -11,6 +11,7 @@ from typing import get_args
 
 import pytest
 
+from clients.answers import Route
 from clients.index import HitScore, JobStatus, Status
 from ui.labels import LANGUAGES, TABLE, Labels, language_of
 from ui.questions import SUGGESTIONS
@@ -40,6 +41,7 @@ FAMILIES = {
     "health.state_": ["ready", "starting", "draining", "down"],
     "banner.": ["down", "starting", "draining"],
     "why.signals.": ["dense", "keyword", "rerank", *get_args(HitScore)],
+    "why.route.": get_args(Route),
     "why.stage.": ["search", "second_search", "extract", "first_token", "generate"],
     "service.": ["index", "llm", "tuning"],
     "chat.suggest_": ["easy", "other_language", "table", "absent"],

@@ -13,9 +13,11 @@ from streamlit.testing.v1 import AppTest
 from clients import Ragq
 from clients.index import Turn
 from tests.conftest import TOY, LiveMesh, free_ports, merged, start_mesh
+from ui.exchanges import exchange_of
 from ui.labels import LANGUAGES, Labels, Language
 from ui.parts import prose
 from ui.questions import SUGGESTIONS
+from ui.views.chat import said
 
 APP = str(Path(__file__).parents[2] / "ui" / "app.py")
 PAGES = {"chat": "chat.greeting", "collections": "collections.title", "ingest": "ingest.title"}
@@ -127,17 +129,17 @@ def test_an_answer_opens_its_source_and_survives_a_reload(mesh: Ragq) -> None:
     app = opened()
     app.chat_input[0].set_value("Does ragq need a graphics card?").run()
     answered(app)
-    assert "Extractive mode" in shown(app)
-    source = next(b for b in app.button if "faq" in b.label)
-    assert "·" in source.label
-    source.click().run()
+    assert "Quoted from your documents" in shown(app)
+    chat_id = query(app, "chat")
+    quoted = said(exchange_of(mesh.index.chat(chat_id)[0]), Labels("en"))
+    assert quoted.blocks[-1].spans[0].text == "faq.md"
+    app.session_state["ragq"].opened = quoted.targets[0]  # what a click in the text does; test_browser.py clicks
+    app.run()
     assert not app.exception
     assert "**faq\\.md**" in shown_everywhere(app)
-    chat_id = query(app, "chat")
 
     again = opened(chat=chat_id)
     assert "Does ragq need a graphics card?" in shown(again)
-    assert any("faq" in b.label for b in again.button)
     assert mesh.index.chat(chat_id)[0].answer.startswith("Ragq needs no graphics card.")
 
     app.chat_input[0].set_value("Where does it run?").run()
@@ -150,8 +152,8 @@ def test_a_question_without_an_answer_says_why(mesh: Ragq) -> None:
     app.chat_input[0].set_value("Which zebra won yesterday's marathon?").run()
     answered(app)
     assert "这个知识库里没有答案" in shown(app)
-    assert "低于回答所需的 0.50" in shown(app)
-    closest = [b for b in app.button if b.label == "查看最接近的原文"]
+    assert "回答需要 0.50" in shown(app)
+    closest = [b for b in app.button if b.label.startswith("查看最接近的原文")]
     for b in closest:
         b.click().run()
         assert not app.exception

@@ -16,6 +16,11 @@ def chips(blocks: list[Block]) -> list[Span]:
     return [span for block in blocks for span in block.spans if span.look == "chip"]
 
 
+def test_a_quoted_sentence_is_shown_on_one_line() -> None:
+    assert text_of(quoted("broken by\n   the page", {})) == "broken by the page"
+    assert text_of(quoted("被页面\n  断开的句子", {})) == "被页面断开的句子"
+
+
 def test_a_quoted_sentence_ends_with_its_chip() -> None:
     (block,) = quoted("Ragq needs no card. [2]", {2: 0})
     assert block.spans == [Span("Ragq needs no card."), Span(" "), Span("2", "chip", 0)]
@@ -37,6 +42,8 @@ def test_a_table_row_reads_as_its_cells() -> None:
 
 
 def test_the_marks_of_a_line_are_not_words() -> None:
+    assert text_of(quoted("pages | 5000 | index.max_pages [1]", {1: 0})) == "pages · 5000 · index.max_pages 1"
+    assert text_of(quoted("a | b", {})) == "a | b"
     assert text_of(quoted("## Start it", {})) == "Start it"
     assert text_of(quoted('``` ragq ask "why?" [1]', {1: 0})) == 'ragq ask "why?" 1'
     assert text_of(quoted("C# is not a heading", {})) == "C# is not a heading"
@@ -79,7 +86,7 @@ def test_no_text_breaks_a_written_answer(text: str) -> None:
 @given(some.text(alphabet=some.characters(exclude_characters="|*`[]#\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")))
 def test_a_quoted_sentence_shows_as_it_is(text: str) -> None:
     if text.strip():
-        assert text_of(quoted(text, {})) == text
+        assert text_of(quoted(text, {})) == " ".join(text.split())
 
 
 def test_escaped_text_has_no_markdown_left() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as some
 
 from clients.answers import Answer, AnswerKind, Citation, Decision, Route
 from clients.config import Ask
-from clients.index import Chunk, Collection, Document, Hit, JobRecord, Passage
+from clients.decision import decide
+from clients.index import Chunk, Collection, Document, Hit, Hits, JobRecord, Passage
 from clients.llm import ModelInfo
 from clients.status import ServiceStatus, WorkerStatus
 from ui import session, units
@@ -57,16 +58,42 @@ def test_a_quoted_answer_shows_chips_sources_and_how() -> None:
     assert said.how == "quoted"
     assert said.blocks[0].spans[-1] == Span("1", "chip", 0)
     assert said.targets == [passage.of_citation(CITATION)]
-    assert [source.label for source in said.sources] == ["1 · guide.md · page 2"]
-    assert said.footnote == "Extractive mode: sentences quoted from your documents · 300 ms"
+    assert said.blocks[0].shape == "quote"
+    assert said.blocks[1] == Block([Span("guide.md", "link", 0), Span(" · page 2", "quiet")], "cite")
+    assert said.footnote == "Quoted from your documents · 300 ms"
 
 
 def test_two_quotes_of_one_passage_have_two_chips_and_one_source() -> None:
     second = replace(CITATION, quote="Three.", start=10, end=16)
     said = chat.said(exchange(answer("Two. [1]\n\nThree. [1]", citations=(CITATION, second))), EN)
-    assert [block.spans[-1].target for block in said.blocks] == [0, 1]
+    assert [block.shape for block in said.blocks] == ["quote", "quote", "cite"]
+    assert [block.spans[-1].target for block in said.blocks[:2]] == [0, 1]
     assert [target.quote for target in said.targets] == ["Two.", "Three."]
-    assert len(said.sources) == 1
+
+
+def test_a_quote_that_only_repeats_the_question_is_left_out() -> None:
+    second = replace(CITATION, quote="Three.", start=10, end=16)
+    said = chat.said(exchange(answer("Why? [1]\n\nThree. [1]", citations=(CITATION, second))), EN)
+    assert [block.shape for block in said.blocks] == ["quote", "cite"]
+    assert said.blocks[0].spans[-1] == Span("1", "chip", 1)
+    alone = chat.said(exchange(answer("Why? [1]")), EN)
+    assert alone.blocks[0].shape == "quote"
+
+
+def test_the_decision_is_told_in_the_language_of_the_page() -> None:
+    hits = Hits([HIT], coverage=0.7)
+    for route, threshold in (("answer", 0.0), ("absent", 1.1)):
+        decided = decide(hits, [], threshold)
+        assert decided.route == route
+        text = words_of(chat.why(replace(exchange(None, HIT), decision=decided), ZH).blocks)
+        assert ZH(f"why.route.{route}") in text
+        assert "70%" in text
+        assert "informative" not in text
+
+
+def test_a_keyword_score_of_nothing_is_not_shown() -> None:
+    hit = replace(HIT, scores={"dense": 0.7, "keyword": 0.0}, ranks={"dense": 1, "keyword": 2})
+    assert "keywords" not in words_of(chat.why(exchange(None, hit), EN).blocks)
 
 
 def test_a_written_answer_names_its_model() -> None:
@@ -96,7 +123,10 @@ def test_an_absent_answer_gives_numbers_and_the_closest_passage() -> None:
     assert said.how == "absent"
     assert said.targets == [passage.of_hit(HIT)]
     decision = Decision("absent", 0.214, 0.35, "too far")
-    assert chat.absent_reason(decision, [HIT], EN) == "Confidence 0.21; 0.35 is needed to answer."
+    assert (
+        chat.absent_reason(decision, [HIT], EN)
+        == "What was found does not answer this: confidence 0.21, and 0.35 is needed."
+    )
     assert chat.absent_reason(decision, [], EN) == "The search found nothing."
 
 
@@ -104,7 +134,8 @@ def test_why_shows_query_scores_ranks_timings_and_notes() -> None:
     why = chat.why(replace(exchange(answer("Two. [1]"), HIT), query="why two?"), EN)
     text = words_of(why.blocks)
     for expected in (
-        "Searched for: why two?", "Confidence 0.90, threshold 0.50 (default): all words are there",
+        "Searched for: why two?",
+        "Confidence 0.90, threshold 0.50 (default): the passages found are good enough to answer from",
         "guide.md · page 2 · Guide > Start", "fused 3.21 · meaning 0.71 (#1) · keywords 4.50",
         "Time: search 200 ms · pick sentences 100 ms", "Notes: n1",
     ):  # fmt: skip

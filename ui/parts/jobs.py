@@ -12,6 +12,7 @@ from ui import session
 from ui.labels import Labels
 from ui.prose import escaped
 from ui.views import ingest as view
+from ui.views.collections import title_of
 
 EVERY_S = 0.5
 MAX_FINISHED = 3
@@ -24,14 +25,15 @@ def progress() -> None:
     jobs = session.desk().mesh.index.jobs()
     if not jobs:
         return
+    titles = {each.name: title_of(each) for each in session.collections()}
     st.subheader(words("jobs.title"), anchor=False)
     if view.running(jobs):
-        st.fragment(_live, run_every=EVERY_S)()
+        st.fragment(_live, run_every=EVERY_S)(titles)
     else:
-        _cards(jobs, words)
+        _cards(jobs, titles, words)
 
 
-def _live() -> None:
+def _live(titles: dict[str, str]) -> None:
     words = session.labels()
     try:
         jobs = session.desk().mesh.index.jobs()
@@ -40,20 +42,20 @@ def _live() -> None:
         return
     if not view.running(jobs):
         st.rerun()
-    _cards(jobs, words)
+    _cards(jobs, titles, words)
 
 
-def _cards(jobs: list[JobRecord], words: Labels) -> None:
+def _cards(jobs: list[JobRecord], titles: dict[str, str], words: Labels) -> None:
     working = view.running(jobs)
     finished = [job for job in jobs if job not in working][:MAX_FINISHED]
     for job in [*working, *finished]:
         with st.container(border=True, key=f"job-{job.id}"):
-            _card(view.card(job, words), words)
+            _card(view.card(job, words), titles, words)
 
 
-def _card(card: view.Card, words: Labels) -> None:
+def _card(card: view.Card, titles: dict[str, str], words: Labels) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        into = words("jobs.into", collection=card.collection)
+        into = words("jobs.into", title=titles.get(card.collection, card.collection))
         st.markdown(f"**{escaped(card.headline)}** · {escaped(into)}", width="content")
         if card.is_running:
             cancel = session.on_click(partial(_cancel, card.id))
@@ -70,7 +72,7 @@ def _card(card: view.Card, words: Labels) -> None:
     if card.reason:
         st.error(escaped(card.reason))
     for document in card.failures[:MAX_FAILURES]:
-        fix = f"  \n{escaped(words('documents.fix', fix=document.fix))}" if document.fix else ""
+        fix = f"  \n{escaped(document.fix)}" if document.fix else ""
         st.error(f"**{escaped(document.name)}** — {escaped(document.reason)}{fix}", icon=":material/error:")
 
 

@@ -1,12 +1,13 @@
 // Builds the blocks that Python sends. Only text nodes: nothing in a text is ever read as markup.
 
-const TAGS = { heading: "h4", item: "li", number: "p", code: "pre", paragraph: "p", quiet: "p" };
+const TAGS = { heading: "h4", item: "li", number: "p", code: "pre", paragraph: "p", quiet: "p", quote: "blockquote", cite: "p" };
 const LOOKS = { strong: "strong", code: "code", mark: "mark", quiet: "small" };
 
-function chip(span, hints, open) {
+// A number or a name that opens a passage.
+function opener(span, hints, open) {
   const button = document.createElement("button");
   button.type = "button";
-  button.className = "chip";
+  button.className = span.look;
   button.textContent = span.text;
   button.title = hints[span.target] ?? "";
   button.setAttribute("aria-label", `${span.text} ${hints[span.target] ?? ""}`.trim());
@@ -15,7 +16,7 @@ function chip(span, hints, open) {
 }
 
 function inline(span, hints, open) {
-  if (span.look === "chip") return chip(span, hints, open);
+  if (span.look === "chip" || span.look === "link") return opener(span, hints, open);
   if (!(span.look in LOOKS)) return document.createTextNode(span.text);
   const node = document.createElement(LOOKS[span.look]);
   node.textContent = span.text;

@@ -24,10 +24,12 @@ from ui.views.passage import Target
 
 EVERY_S = 0.25
 MAX_CHATS = 15
+PULL = "ragq models pull better"
 CONNECT = """llm:
   generate:
-    name: qwen2.5-coder-0.5b-instruct   # ragq models pull better
+    name: qwen2.5-coder-0.5b-instruct
 """
+UP = "ragq up"
 
 
 def page() -> None:
@@ -191,9 +193,16 @@ def _footnote(said: view.Said, key: str, words: Labels) -> None:
             st.caption(escaped(said.footnote), width="content")
         if said.how == "quoted":
             with st.popover(words("chat.connect"), type="tertiary", key=f"{key}-connect"):
-                st.text(words("chat.connect_text"))
-                st.code(CONNECT, language="yaml")
-                st.text(words("chat.connect_then"))
+                _connect(words)
+
+
+def _connect(words: Labels) -> None:
+    st.text(words("chat.connect_text"))
+    st.code(PULL, language="bash")
+    st.text(words("chat.connect_config"))
+    st.code(CONNECT, language="yaml")
+    st.text(words("chat.connect_then"))
+    st.code(UP, language="bash")
 
 
 def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> None:
@@ -203,7 +212,8 @@ def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> Non
             st.text(view.absent_reason(exchange.decision, exchange.hits, words))
         if said.targets:
             show = partial(_open, said.targets[0])
-            st.button(words("chat.closest"), key=f"{key}-closest", on_click=show, icon=":material/menu_book:")
+            label = words("chat.closest", document=shortened(said.targets[0].document, view.MAX_NAME_CHARS))
+            st.button(escaped(label), key=f"{key}-closest", on_click=show, icon=":material/menu_book:")
 
 
 def _open(target: Target) -> None:

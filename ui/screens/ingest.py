@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +23,14 @@ from ui.views.health import Banner
 ROOTS = """index:
   roots: [/srv/documents]
 """
+
+UPLOADER = """<style>
+section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p {{ font-size: 0; }}
+section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p::after
+  {{ content: {browse}; font-size: 0.875rem; }}
+[data-testid="stFileUploaderDropzoneInstructions"] span::before {{ content: {drop} " · "; }}
+[data-testid="stFileUploaderDropzoneInstructions"] span {{ white-space: nowrap; }}
+</style>"""
 
 
 def page() -> None:
@@ -82,6 +91,7 @@ def _done(add: Callable[[], Job], words: Labels) -> bool:
 
 def _upload(collection: Collection, words: Labels) -> None:
     tab = session.tab()
+    _translate_uploader(words)
     files = st.file_uploader(
         words("ingest.files"),
         accept_multiple_files=True,
@@ -97,6 +107,11 @@ def _upload(collection: Collection, words: Labels) -> None:
         if _done(lambda: _send(collection.name, list(files), chunking, words), words):
             tab.num_uploads += 1
             st.rerun()
+
+
+def _translate_uploader(words: Labels) -> None:
+    """Streamlit has no setting for the two texts inside its field; an older or newer one just keeps its own."""
+    st.html(UPLOADER.format(browse=json.dumps(words("ingest.browse")), drop=json.dumps(words("ingest.drop"))))
 
 
 def _send(collection: str, files: list[UploadedFile], chunking: Chunking, words: Labels) -> Job:
@@ -137,7 +152,8 @@ def _type(collection: Collection, words: Labels) -> None:
 def _path(collection: Collection, words: Labels) -> None:
     roots = session.desk().mesh.config.index.roots
     if not roots:
-        banner(Banner(words("ingest.no_roots"), words("ingest.no_roots_text"), is_error=False))
+        said = f"**{escaped(words('ingest.no_roots'))}**  \n{escaped(words('ingest.no_roots_text'))}"
+        st.info(said, icon=":material/folder_off:")
         st.code(ROOTS, language="yaml")
         return
     st.caption(escaped(words("ingest.roots", roots=", ".join(roots))))

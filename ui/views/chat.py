@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,10 +13,12 @@ from ui import units
 from ui.exchanges import Exchange
 from ui.labels import Labels
 from ui.prose import Block, Span, quoted, shortened, written
+from ui.told import told
 
 from .passage import Target, of_citation, of_hit, place
 
 MAX_NAME_CHARS = 40
+_SHARE = re.compile(r"\d+%")
 How = Literal["quoted", "written", "absent", "stopped", "unknown"]
 
 
@@ -53,11 +56,51 @@ def said(exchange: Exchange, labels: Labels) -> Said:
         return Said([], [of_hit(hit) for hit in exchange.hits[:1]], "absent")
     targets = [of_citation(cited) for cited in answer.citations]
     numbers = {cited.marker: i for i, cited in reversed(list(enumerate(answer.citations)))}
-    is_quoted = answer.kind == "extractive"
-    blocks = quoted(answer.text, numbers, in_order=_is_in_order(answer)) if is_quoted else written(answer.text, numbers)
-    return Said(
-        blocks, targets, "quoted" if is_quoted else "written", sources(answer, labels), footnote(answer, labels)
-    )
+    if answer.kind == "extractive":
+        quotes = _without_echo(quoted(answer.text, numbers, in_order=_is_in_order(answer)), exchange.question)
+        blocks = _with_sources(quotes, targets, labels)
+        return Said(blocks, targets, "quoted", footnote=footnote(answer, labels))
+    return Said(written(answer.text, numbers), targets, "written", sources(answer, labels), footnote(answer, labels))
+
+
+def _without_echo(quotes: Sequence[Block], question: str) -> list[Block]:
+    """The quotes without one that only repeats the question, as a list of questions and answers has it."""
+    asked = _letters(question)
+    told_more = [quote for quote in quotes if _letters("".join(_said_words(quote))) != asked]
+    return told_more or list(quotes)
+
+
+def _said_words(quote: Block) -> list[str]:
+    return [span.text for span in quote.spans if span.look != "chip"]
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _with_sources(quotes: Sequence[Block], targets: Sequence[Target], labels: Labels) -> list[Block]:
+    """Below each run of quotes of one passage, the document that they stand in."""
+    blocks: list[Block] = []
+    for i, quote in enumerate(quotes):
+        blocks.append(quote)
+        opened = _opens(quote)
+        if opened < 0:
+            continue
+        following = _opens(quotes[i + 1]) if i + 1 < len(quotes) else -1
+        if following < 0 or targets[following].chunk_id != targets[opened].chunk_id:
+            blocks.append(_cite(targets[opened], opened, labels))
+    return blocks
+
+
+def _opens(quote: Block) -> int:
+    """The target of a quote's chip; -1 when it has none."""
+    return quote.spans[-1].target
+
+
+def _cite(target: Target, number: int, labels: Labels) -> Block:
+    where = place(target.page, target.heading, labels)
+    spans = [Span(target.document, "link", number)]
+    return Block([*spans, Span(f" · {where}", "quiet")] if where else spans, "cite")
 
 
 def _unfinished(exchange: Exchange, labels: Labels) -> Said:
@@ -130,8 +173,16 @@ def why(exchange: Exchange, labels: Labels) -> Said:
 def _decided(decision: Decision, labels: Labels) -> str:
     return labels(
         "why.decision", confidence=f"{decision.confidence:.2f}", threshold=f"{decision.threshold:.2f}",
-        kind=labels("why.calibrated" if decision.calibrated else "why.default"), reason=decision.reason,
+        kind=labels("why.calibrated" if decision.calibrated else "why.default"), reason=_reason(decision, labels),
     )  # fmt: skip
+
+
+def _reason(decision: Decision, labels: Labels) -> str:
+    """Why it was decided so, in the page's language; the share of words is told in the service's English only."""
+    share = _SHARE.search(decision.reason)
+    if share is None:
+        return labels(f"why.route.{decision.route}")
+    return labels(f"why.route.{decision.route}") + labels("why.share", share=share[0])
 
 
 def _hit_block(i: int, hit: Hit, labels: Labels) -> Block:
@@ -144,7 +195,11 @@ def _hit_block(i: int, hit: Hit, labels: Labels) -> Block:
 
 def _signals(hit: Hit, labels: Labels) -> list[str]:
     final = labels("why.signal_unranked", signal=labels.word("why.signals", hit.score_kind), score=_score(hit.score))
-    return [final, *(_signal(hit, name, score, labels) for name, score in hit.scores.items())]
+    # A keyword score of 0 means that no word was found; its rank is then of no account.
+    return [
+        final,
+        *(_signal(hit, name, score, labels) for name, score in hit.scores.items() if score or name != "keyword"),
+    ]
 
 
 def _signal(hit: Hit, name: str, score: float, labels: Labels) -> str:
@@ -158,7 +213,9 @@ def _costs(answer: Answer, labels: Labels) -> list[Block]:
     stages = [f"{labels.word('why.stage', stage)} {units.took(s)}" for stage, s in answer.timings.items()]
     blocks = [Block([Span(labels("why.timings"), "quiet"), Span(" · ".join(stages))])] if stages else []
     if answer.notes:
-        blocks.append(Block([Span(labels("why.notes"), "quiet"), Span("; ".join(answer.notes))]))
+        blocks.append(
+            Block([Span(labels("why.notes"), "quiet"), Span("; ".join(told(note, labels) for note in answer.notes))])
+        )
     return blocks
 
 

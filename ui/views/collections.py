@@ -12,6 +12,7 @@ from typing import Literal
 from clients.index import Chunk, Collection, Document
 from ui import units
 from ui.labels import Labels
+from ui.told import told
 
 MAX_NAME_CHARS = 64
 SAMPLE = "handbook"
@@ -100,8 +101,8 @@ def row(document: Document, labels: Labels) -> Row:
             "documents.facts", size=units.size(document.size_bytes), chunks=document.num_chunks,
             date=units.day(document.updated_at or document.created_at),
         ).rstrip(" ·"),
-        reason=document.reason,
-        fix=labels("documents.fix", fix=document.fix) if document.fix else "",
+        reason=told(document.reason, labels),
+        fix=labels("documents.fix", fix=told(document.fix, labels)) if document.fix else "",
         can_retry=document.status in ("failed", "cancelled"),
         has_chunks=document.num_chunks > 0 and document.status == "ready",
     )  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, FINISHED, Chunking, Document, JobRecord
 from ui import units
 from ui.labels import Labels
+from ui.told import told
 
 MIN_SIZE, MAX_SIZE = 64, 8192
 STABLE_S = 3.0
@@ -59,6 +60,20 @@ def _is_below(path: PurePath, roots: Sequence[PurePath]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A document that failed: its name, the reason and the cure."""
+
+    name: str
+    reason: str
+    fix: str
+
+
+def _failure(document: Document, labels: Labels) -> Failure:
+    fix = labels("documents.fix", fix=told(document.fix, labels)) if document.fix else ""
+    return Failure(document.name, told(document.reason, labels), fix)
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """An ingest job as people see it.
 
@@ -79,7 +94,7 @@ class Card:
     facts: str
     current: str
     reason: str
-    failures: list[Document]
+    failures: list[Failure]
 
 
 def card(job: JobRecord, labels: Labels) -> Card:
@@ -94,8 +109,8 @@ def card(job: JobRecord, labels: Labels) -> Card:
         headline=_headline(job, labels),
         facts=" · ".join(_facts(job, labels)),
         current=labels("jobs.current", name=job.document) if is_running and job.document else "",
-        reason="" if job.failures else job.reason,
-        failures=job.failures,
+        reason="" if job.failures else told(job.reason, labels),
+        failures=[_failure(document, labels) for document in job.failures],
     )
 
 
@@ -109,7 +124,8 @@ def _headline(job: JobRecord, labels: Labels) -> str:
     if job.status == "running":
         done = job.num_done + job.num_failed
         return labels("jobs.running", done=done, total=job.num_documents, stage=_stage(job.stage, labels))
-    partly = job.status == "succeeded" and job.num_failed
+    # The service calls a job failed when it brought nothing new; to people it is not when the rest was there already.
+    partly = job.num_failed and (job.status == "succeeded" or (job.status == "failed" and job.unchanged))
     return labels("jobs.partly" if partly else f"jobs.{job.status}")
 
 

@@ -1,0 +1,68 @@
+"""What services say in English, such as the reason why a file failed, in the language of the page."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from .labels import Labels
+
+# English with {} for what changes, and Chinese with {0}, {1} at its places. What is not here stays English.
+CHINESE: dict[str, str] = {
+    "the file is empty": "文件是空的",
+    "check that the right file was added": "请确认添加的是正确的文件",
+    "there is no text in it": "文件中没有文字",
+    "check that it opens and shows text": "请确认文件能打开并显示文字",
+    "the PDF has no text: its pages are images": "PDF 没有文字：页面都是图片",
+    "run text recognition over it first, for example: {}": "请先做文字识别，例如：{0}",
+    "run text recognition over it first, and add the text or PDF": "请先做文字识别，再添加得到的文字或 PDF",
+    "the PDF is locked with a password": "PDF 有密码保护",
+    "save a copy without a password and add that": "请另存一份没有密码的副本再添加",
+    "the PDF has {} pages; the limit is {}": "PDF 有 {0} 页，上限是 {1} 页",
+    "split it, or raise {}": "请拆分文件，或调高 {0}",
+    "the PDF is damaged: {}": "PDF 已损坏：{0}",
+    "page {} of the PDF is damaged: {}": "PDF 第 {0} 页已损坏：{1}",
+    "print the PDF to a new one": "请把它打印成新的 PDF",
+    "open it in a viewer and print it to a new PDF": "请在阅读器中打开，并打印成新的 PDF",
+    "the Word document is damaged: {}": "Word 文档已损坏：{0}",
+    "the file is a damaged archive or Office file: {}": "压缩包或 Office 文件已损坏：{0}",
+    "open it in an editor and save it again": "请在编辑器中打开并重新保存",
+    "open it in an editor or viewer and save it again": "请在编辑器或阅读器中打开并重新保存",
+    "save or download it again": "请重新保存或下载",
+    "save it again from a browser": "请在浏览器中重新保存",
+    "the page cannot be read: {}": "网页无法读取：{0}",
+    "the file is not text and of no known type": "文件不是文本，类型也无法识别",
+    "convert it to PDF, DOCX, HTML or plain text": "请转换成 PDF、DOCX、HTML 或纯文本",
+    "this is a sound or video file, which cannot be read": "这是音频或视频文件，无法读取",
+    "add its transcript": "请添加它的文字稿",
+    "this is an image ({}), not a document": "这是图片（{0}），不是文档",
+    "this is a zip archive, not a document": "这是压缩包，不是文档",
+    "unpack it and add the files": "请解压后添加其中的文件",
+    "the file made its parser fail": "解析这个文件时出错",
+    "opening the file took longer than {} s": "打开文件超过了 {0} 秒",
+    "cancelled by a caller": "已被取消",
+    "the collection was deleted": "知识库已删除",
+    "searched by words only: {}": "只按关键词检索：{0}",
+    "not reranked: the reranker is too slow on this machine": "没有重排：重排模型在这台机器上太慢",
+    "not reranked: the time allows {} passages, {} are wanted": "没有重排：时间只够 {0} 段，需要 {1} 段",
+    "not reranked: {}": "没有重排：{0}",
+    "the model cited {}, which do not exist": "模型引用了不存在的编号：{0}",
+    "the model set no marker; the passages it was given are listed": "模型没有标注出处；列出的是交给它的段落",
+}
+
+
+def told(text: str, labels: Labels) -> str:
+    """The text in the page's language where it is known, else as the service said it."""
+    if labels.language != "zh":
+        return text
+    for pattern, chinese in _patterns():
+        if found := pattern.fullmatch(text):
+            return chinese.format(*found.groups())
+    return text
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    return [
+        (re.compile("(.+)".join(map(re.escape, text.split("{}"))), re.DOTALL), said) for text, said in CHINESE.items()
+    ]
