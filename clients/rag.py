@@ -20,8 +20,10 @@ MARKER = re.compile(r"\[(\d{1,3})\]")
 SMALL_MODELS = ("smollm2-135m", "toy")
 LIST_MARK = re.compile(r"^(?:[-*•]|#{1,6}|>) ")
 MAX_SENTENCES = 3
+MIN_SHARE = 0.85  # of the best sentence's score: a clear answer is one quote
 USABLE = ("ready", "loading")  # a call that must be written waits for a model that is being loaded
-FENCE = re.compile(r"```\w*")
+FENCED = re.compile(r"```[^\n]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+CELLS = " | "
 
 
 @dataclass(slots=True)
@@ -134,9 +136,7 @@ def _writer(asking: _Asking) -> ModelInfo | None:
 
 def _extracted(asking: _Asking, hits: list[Hit], sentences: list[Sentence], decision: Decision) -> Iterator[Event]:
     whole = Sentence(0, 0, len(hits[0].text), hits[0].text, 0.0)  # a text without a sentence, such as one word
-    chosen = sorted(sentences or [whole], key=lambda s: (s.passage, s.start))
-    best = max((s.score for s in chosen), default=0.0)
-    kept = [s for s in chosen if s.score >= 0.6 * best] or chosen
+    kept = shown(sentences or [whole])
     citations = [_quote(hits, s) for s in kept]
     pieces = [f"{_as_prose(s.text)} [{c.marker}]" for s, c in zip(kept, citations, strict=True)]
     for i, piece in enumerate(pieces):
@@ -144,10 +144,18 @@ def _extracted(asking: _Asking, hits: list[Hit], sentences: list[Sentence], deci
     yield asking.answer("\n\n".join(pieces), "extractive", citations, decision)
 
 
+def shown(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """The sentences that are quoted, best first: the best one and those that are nearly as good."""
+    best = max(s.score for s in sentences)
+    return sorted((s for s in sentences if s.score >= MIN_SHARE * best), key=lambda s: -s.score)
+
+
 def _as_prose(text: str) -> str:
-    """A quoted sentence on one line, without list marks and fences; the cells of a row with dots between."""
-    line = " ".join(FENCE.sub("", text).split())
-    if line.startswith("|") and line.endswith("|"):
+    """A quoted sentence on one line, without list marks; commands in backticks, dots between cells."""
+    if code := FENCED.fullmatch(text):
+        return " ".join(f"`{line.strip()}`" for line in code.group(1).splitlines() if line.strip())
+    line = " ".join(text.split())
+    if (line.startswith("|") and line.endswith("|")) or CELLS in line:
         return " · ".join(filter(None, (cell.strip() for cell in line.split("|"))))
     return LIST_MARK.sub("", line)
 

@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log
 
 import numpy as np
 
 from clients.llm import Extract, Extraction, Sentence
 
+from .headings import above, heads, is_head, term
+from .questions import Wish, has_way, wish
+from .sentences import sentences
 from .tables import rows
 from .words import informative
 
 Similarity = Callable[[str, Sequence[str]], np.ndarray]
 
-MAX_CHARS = 480
 MAX_EMBEDDED = 64
-ENDS = re.compile(
-    r"""[。！？；!?]+[」』”’）)"']*(?:\s+|(?=\S))     # an end that needs no space behind it
-      | (?<=[.…])["'”’)\]]*\s+(?=["'“‘(\[]*[^\Wa-z])    # a full stop, a space, then no small letter
-      | [ \t]*\n\s*\n\s*                              # a blank line
-      | [ \t]*\n\s*(?=[-*•#|>]|\d+[.)]\s)             # a list item, a heading, a row of a table
-      | (?<=\|)[ \t]*\n
-    """,
-    re.VERBOSE,
-)
-SPACE_BEHIND = re.compile(r"[!?]")
-ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|etc|e\.g|i\.e|cf|Fig|Figs|Eq|Sec|Vol|pp|al|approx|Inc|Ltd|Co|Corp|U\.S)\.$"
-)
-LONGEST_ABBREVIATION = 10
-BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*\n?)+")
-SHORT_LINE = 0.75
-CELLS = " | "
-HEADING = re.compile(r"#{1,6} [^\n]*\n")
-ASKS_FOR_NUMBER = re.compile(
-    r"\b(when|how (many|much|long|far|old|often|large|big|high|fast)|(what|which) (year|date|number|percentage|port))\b"
-    "|多少|几[个年月天次位种]|何时|什么时候|哪一?年|多[长久大高]",
-    re.IGNORECASE,
-)
-HAS_NUMBER = re.compile(
-    r"\d|[一二三四五六七八九十百千万亿]+[年月日个次位种元]"
-    r"|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million)\b",
-    re.IGNORECASE,
-)
-# Weights were set by hand and looked over on questions of XQuAD (English) and CMRC 2018 (Chinese).
-WEIGHT_MEANING, WEIGHT_WORDS, WEIGHT_PASSAGE = 0.5, 0.35, 0.15
-NUMBER_BONUS = 0.05
-QUESTION_FACTOR, FRAGMENT_FACTOR = 0.6, 0.7
+# Weights and factors were chosen on the handbook's questions: benchmarks/extract.py, benchmarks/LOG.md.
+WEIGHT_MEANING, WEIGHT_WORDS = 0.68, 0.32
+HEAD_IN_MEANING, HEAD_IN_WORDS = 0.5, 0.75
+HEAD_FACTOR, QUESTION_FACTOR, FRAGMENT_FACTOR, ECHO_FACTOR = 0.5, 0.6, 0.7, 0.6
+LAST_FACTOR, NUM_RANKS = 0.9, 4
+MIN_NEW_WORDS = 0.34
+FENCE = "```"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +34,10 @@ class Candidate:
 
     Attributes:
         told: what is compared with the question: the text, for a row of a table with the columns' heads.
-        words: the informative ones of ``told``.
+        under: ``told`` behind the line that it stands under.
+        head: that line, or the term that the sentence itself explains.
+        words, words_under: the informative ones of ``told`` and of ``under``.
+        is_head: whether it is such a line itself.
     """
 
     passage: int
@@ -67,24 +45,18 @@ class Candidate:
     end: int
     text: str
     told: str
+    under: str
+    head: str
     words: frozenset[str]
-
-
-def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Where each sentence starts and ends; what is without a letter or digit is left out."""
-    for start, end in _spans(text):
-        for piece_start, piece_end in _pieces(text, start, end):
-            stripped = text[piece_start:piece_end].strip()
-            if any(character.isalnum() for character in stripped):
-                begin = text.index(stripped, piece_start)
-                yield begin, begin + len(stripped)
+    words_under: frozenset[str]
+    is_head: bool
 
 
 def extract(request: Extract, similarity: Similarity | None) -> Extraction:
     """The best sentences, best first; equal ones in the order of the text.
 
     Args:
-        request: question and passages.
+        request: question and passages, the best passage first.
         similarity: 0 to 1 for each sentence against the question; None scores by words alone.
     """
     candidates = _candidates(request.passages)
@@ -94,81 +66,41 @@ def extract(request: Extract, similarity: Similarity | None) -> Extraction:
     return Extraction(best[: request.max_sentences])
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    start = 0
-    for end in sorted({match.end() for match in ENDS.finditer(text) if _is_end(text, match)} | set(_short_lines(text))):
-        yield start, end
-        start = end
-    yield start, len(text)
-
-
-def _short_lines(text: str) -> Iterator[int]:
-    """Ends of lines that stop well before the longest and are not followed by a small letter, and of rows.
-
-    In wrapped prose every line but the last is nearly full; lines of a table that lost its rules are not.
-    """
-    for block in BLOCK.finditer(text):
-        lines = block.group().splitlines(keepends=True)
-        full = SHORT_LINE * max(map(len, lines))
-        at = block.start()
-        for line, following in pairwise(lines):
-            at += len(line)
-            is_row = CELLS in line or CELLS in following
-            if is_row or (len(line) < full and not following.lstrip()[:1].islower()):
-                yield at
-
-
-def _is_end(text: str, match: re.Match[str]) -> bool:
-    if SPACE_BEHIND.match(match.group()) and not match.group()[-1].isspace():
-        return match.end() == len(text)
-    return not ABBREVIATION.search(text[max(0, match.start() - LONGEST_ABBREVIATION) : match.start()])
-
-
-def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """A heading apart from what follows it; a run-on sentence in parts."""
-    heading = HEADING.match(text, start, end)
-    if heading:
-        yield start, heading.end()
-        start = heading.end()
-    while end - start > MAX_CHARS:
-        cut = (
-            max(
-                text.rfind(mark, start + MAX_CHARS // 2, start + MAX_CHARS)
-                for mark in (", ", "; ", "，", "、", "；", "\n", " ")
-            )
-            + 1
-        )
-        cut = cut or start + MAX_CHARS
-        yield start, cut
-        start = cut
-    yield start, end
-
-
 def _candidates(passages: Sequence[str]) -> list[Candidate]:
-    found, seen = [], set()
+    found: dict[str, Candidate] = {}
     for number, passage in enumerate(passages):
-        in_tables = {row.start: row for row in rows(passage)}
+        in_tables, lines = {row.start: row.told for row in rows(passage)}, heads(passage)
         for start, end in sentences(passage):
             text = passage[start:end]
-            told = in_tables[start].told if start in in_tables else text
-            if told and text not in seen:
-                seen.add(text)
-                found.append(Candidate(number, start, end, text, told, frozenset(informative(told))))
-    return found
+            told = in_tables.get(start, text)
+            if told and text not in found:
+                where = Sentence(number, start, end, text, 0.0)
+                found[text] = _candidate(where, told, above(lines, start), is_head=is_head(lines, start, end))
+    return list(found.values())
+
+
+def _candidate(where: Sentence, told: str, head: str, *, is_head: bool) -> Candidate:
+    under = f"{head}: {told}" if head else told
+    if where.text.startswith(FENCE):  # what a command does is said by what stands above it
+        told = under
+    return Candidate(
+        where.passage, where.start, where.end, where.text, told, under, head or term(where.text),
+        frozenset(informative(told)), frozenset(informative(under)), is_head,
+    )  # fmt: skip
 
 
 def _scores(question: str, candidates: Sequence[Candidate], similarity: Similarity | None) -> list[float]:
-    wanted = frozenset(informative(question))
+    wanted, wished = frozenset(informative(question)), wish(question)
     weights = _weights(wanted, candidates)
-    passages = _passage_words(candidates)
-    words = [_share(wanted, c.words, weights) for c in candidates]
-    around = [_share(wanted, passages[c.passage], weights) for c in candidates]
+    words = [
+        (1 - HEAD_IN_WORDS) * _share(wanted, c.words, weights) + HEAD_IN_WORDS * _share(wanted, c.words_under, weights)
+        for c in candidates
+    ]
     meaning = _meaning(question, candidates, words, similarity) if similarity else words
-    bonus = NUMBER_BONUS if ASKS_FOR_NUMBER.search(question) else 0.0
+    asked = question.strip().rstrip("?？").casefold()
     return [
-        (1 - bonus) * _factor(c) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w + WEIGHT_PASSAGE * a)
-        + (bonus if HAS_NUMBER.search(c.text) else 0.0)
-        for c, m, w, a in zip(candidates, meaning, words, around, strict=True)
+        (1 - wished.share) * _factor(c, wanted, asked) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w) + _bonus(c, wished)
+        for c, m, w in zip(candidates, meaning, words, strict=True)
     ]
 
 
@@ -183,28 +115,38 @@ def _share(wanted: frozenset[str], words: frozenset[str], weights: dict[str, flo
     return sum(weights[word] for word in wanted & words) / total if total else 0.0
 
 
-def _passage_words(candidates: Sequence[Candidate]) -> dict[int, frozenset[str]]:
-    words: dict[int, frozenset[str]] = {}
-    for candidate in candidates:
-        words[candidate.passage] = words.get(candidate.passage, frozenset()) | candidate.words
-    return words
-
-
 def _meaning(
     question: str, candidates: Sequence[Candidate], words: Sequence[float], similarity: Similarity
 ) -> list[float]:
-    """Similarities of the candidates that share most words; the others get none."""
+    """Similarities of the candidates that share most words, with and without their heads; the others get none."""
     chosen = sorted(range(len(candidates)), key=lambda i: (-words[i], i))[:MAX_EMBEDDED]
     values = [0.0] * len(candidates)
     if chosen:
-        similarities = similarity(question, [candidates[i].told for i in chosen])
-        for i, value in zip(chosen, similarities, strict=True):
-            values[i] = float(np.clip(value, 0.0, 1.0))
+        texts = list(dict.fromkeys(text for i in chosen for text in (candidates[i].told, candidates[i].under)))
+        near = dict(zip(texts, np.clip(similarity(question, texts), 0.0, 1.0).tolist(), strict=True))
+        for i in chosen:
+            told, under = near[candidates[i].told], near[candidates[i].under]
+            values[i] = (1 - HEAD_IN_MEANING) * told + HEAD_IN_MEANING * under
     return values
 
 
-def _factor(candidate: Candidate) -> float:
-    """A question or a heading seldom answers."""
+def _factor(candidate: Candidate, wanted: frozenset[str], asked: str) -> float:
+    """What seldom answers counts less, and so do later passages."""
+    rank = 1 - (1 - LAST_FACTOR) * min(candidate.passage, NUM_RANKS) / NUM_RANKS
+    return rank * _worth(candidate, wanted, asked)
+
+
+def _worth(candidate: Candidate, wanted: frozenset[str], asked: str) -> float:
+    """Less for a heading, a question, what repeats the question, and a fragment."""
+    own = frozenset(informative(candidate.text))
+    if candidate.is_head:
+        return HEAD_FACTOR
     if candidate.text.rstrip("\"'”’)").endswith(("?", "？")):
         return QUESTION_FACTOR
-    return FRAGMENT_FACTOR if candidate.text.startswith("#") or len(candidate.words) < 3 else 1.0
+    if asked in candidate.text.casefold() or len(own - wanted) < MIN_NEW_WORDS * len(own):
+        return ECHO_FACTOR
+    return FRAGMENT_FACTOR if len(candidate.words) < 3 and not has_way(candidate.text) else 1.0
+
+
+def _bonus(candidate: Candidate, wished: Wish) -> float:
+    return 0.0 if candidate.is_head else wished.bonus(candidate.text, candidate.head)

@@ -76,6 +76,7 @@ class Model:
     """Finds the first sentence of each passage, and writes what it is told to."""
 
     score: float = 0.99
+    step: float = 0.1
     writes: tuple[str, ...] = ("Lift comes ", "from the wing [1].")
     generator: ModelInfo | None = field(default_factory=lambda: ModelInfo("generate", "big-chat", "openvino"))
     fails_at: int = -1
@@ -86,7 +87,7 @@ class Model:
     def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
         self.extracted.append(question)
         ends = [(i, text.find(".") + 1, text) for i, text in enumerate(passages)]
-        best = [Sentence(i, 0, end, text[:end], self.score - 0.3 * i) for i, end, text in ends]
+        best = [Sentence(i, 0, end, text[:end], self.score - self.step * i) for i, end, text in ends]
         return best[:max_sentences]
 
     def models(self) -> list[ModelInfo]:
