@@ -13,6 +13,7 @@ TERM = re.compile(r"\*\*([^*\n]{1,60})\*\*[ \t]*[:：]")
 CLOSED = re.compile(r"[.。!！?？;；:：,，、…|`]$")
 NOT_PLAIN = re.compile(r"[-*•>|`]|```|\d+[.)]\s")
 MAX_PLAIN = 60
+SHORT = 0.75  # a line of wrapped prose is nearly as long as the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,13 @@ def _is_first(lines: Sequence[_Line], i: int) -> bool:
 
 
 def _has_more(lines: Sequence[_Line], i: int) -> bool:
-    """Whether a sentence follows at once, or anything behind one empty line."""
+    """Whether a longer line with a sentence follows at once, or anything behind one empty line."""
     following = [line.text for line in lines[i + 1 : i + 3]]
     if not following:
         return False
     if following[0]:
-        return re.search(r"[.。!！?？;；]", following[0]) is not None
+        is_short = lines[i].text.endswith(("?", "？")) or len(lines[i].text) < SHORT * len(following[0])
+        return is_short and not following[0][0].islower() and re.search(r"[.。!！?？;；]", following[0]) is not None
     return len(following) == 2 and bool(following[1])
 
 

@@ -142,6 +142,35 @@ def test_sentences_far_below_the_best_are_left_out() -> None:
     assert [c.marker for c in answer.citations] == [1, 2]
 
 
+@pytest.mark.parametrize(("step", "markers"), [(0.0, [1, 2, 3]), (0.14, [1, 2]), (0.16, [1])])
+def test_only_sentences_nearly_as_good_as_the_best_are_quoted(step: float, markers: list[int]) -> None:
+    assert [c.marker for c in answer_of(Library(), Model(step=step)).citations] == markers
+
+
+def test_the_best_sentence_is_quoted_first() -> None:
+    best, second = Sentence(2, 0, 1, "b", 0.9), Sentence(0, 0, 1, "a", 0.8)
+    assert rag.shown([second, best]) == [best, second]
+
+
+@pytest.mark.parametrize(
+    ("quote", "text"),
+    [
+        ("```bash\nragq up\nragq status.\n```", "`ragq up` `ragq status.`"),
+        ("| 3 | a port\nis busy. |", "3 · a port is busy."),
+        ("PDF | .pdf | text.", "PDF · .pdf · text."),
+        ("- a point.", "a point."),
+    ],
+)
+def test_code_rows_and_list_items_are_shown_on_a_line(quote: str, text: str) -> None:
+    class Whole(Model):
+        def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
+            return [Sentence(0, 0, len(quote), quote, 1.0)]
+
+    answer = answer_of(Library(Hits([hit(1, quote, 0.9)], coverage=1.0)), Whole())
+    assert answer.text == f"{text} [1]"
+    assert answer.citations[0].quote == quote
+
+
 def test_a_passage_without_sentences_is_quoted_whole() -> None:
     class Silent(Model):
         def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
