@@ -24,7 +24,7 @@ WEIGHT_MEANING, WEIGHT_WORDS = 0.68, 0.32
 HEAD_IN_MEANING, HEAD_IN_WORDS = 0.5, 0.75
 HEAD_FACTOR, QUESTION_FACTOR, FRAGMENT_FACTOR, ECHO_FACTOR = 0.5, 0.6, 0.7, 0.6
 LAST_FACTOR, NUM_RANKS = 0.9, 4
-MIN_NEW_WORDS = 0.34
+MIN_NEW_WORDS, MAX_SHARED_WORDS = 0.34, 0.7
 FENCE = "```"
 
 
@@ -53,7 +53,7 @@ class Candidate:
 
 
 def extract(request: Extract, similarity: Similarity | None) -> Extraction:
-    """The best sentences, best first; equal ones in the order of the text.
+    """The best sentences, best first; equal ones in the order of the text, none that only repeats a better one.
 
     Args:
         request: question and passages, the best passage first.
@@ -62,8 +62,20 @@ def extract(request: Extract, similarity: Similarity | None) -> Extraction:
     candidates = _candidates(request.passages)
     scores = _scores(request.question, candidates, similarity)
     order = sorted(range(len(candidates)), key=lambda i: (-scores[i], candidates[i].passage, candidates[i].start))
-    best = [Sentence(c.passage, c.start, c.end, c.text, round(scores[i], 6)) for i in order for c in [candidates[i]]]
-    return Extraction(best[: request.max_sentences])
+    chosen: list[int] = []
+    for i in order:
+        if len(chosen) < request.max_sentences and not any(
+            _says_the_same(candidates[i], candidates[j]) for j in chosen
+        ):
+            chosen.append(i)
+    best = [Sentence(c.passage, c.start, c.end, c.text, round(scores[i], 6)) for i in chosen for c in [candidates[i]]]
+    return Extraction(best)
+
+
+def _says_the_same(one: Candidate, other: Candidate) -> bool:
+    """Whether most words of the shorter one are in the other."""
+    words, more = sorted((frozenset(informative(c.text)) for c in (one, other)), key=len)
+    return bool(words) and len(words & more) >= MAX_SHARED_WORDS * len(words)
 
 
 def _candidates(passages: Sequence[str]) -> list[Candidate]:

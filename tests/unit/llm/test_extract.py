@@ -114,6 +114,17 @@ def test_the_same_sentence_in_two_passages_is_quoted_once():
     assert len(extract(Extract("one two", ["One two three.", "One two three."], 5), None).sentences) == 1
 
 
+def test_a_sentence_that_says_what_a_better_one_says_is_left_out():
+    passages = ["The blue button resets the password.", "The button resets the password. Ask the owner for help."]
+    best = extract(Extract("What resets the password?", passages), None).sentences
+    assert [sentence.text for sentence in best] == [passages[0], "Ask the owner for help."]
+
+
+def test_a_text_that_holds_the_question_itself_is_not_the_answer_to_it():
+    text = 'Try `ask "How do I start it?"` first. To start it, run `up`.'
+    assert extract(Extract("How do I start it?", [text], 1), None).sentences[0].text == "To start it, run `up`."
+
+
 @given(st.lists(st.text("ab .。？1", max_size=60), min_size=1, max_size=4), st.text("ab 1？", min_size=1, max_size=20))
 def test_scores_are_between_0_and_1_best_first_and_always_the_same(passages, question):
     request = Extract(question, passages, 20)
