@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -20,6 +21,14 @@ from .sources import Files, collect
 FILES_PER_JOB = 500
 INTERRUPTED = 130
 STDIN_NAME = "standard input.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Jobs that run, and what could not be read."""
+
+    jobs: list[Job]
+    left_out: tuple[str, ...] = ()
 
 
 @click.command()
@@ -60,16 +69,18 @@ def add(
     """
     with session.mesh() as mesh:
         if followed:
-            jobs = [mesh.index.job(job_id) for job_id in followed]
+            started = Started([mesh.index.job(job_id) for job_id in followed])
         else:
-            jobs = _start(mesh, paths, collection, settings)
+            started = _start(mesh, paths, collection, settings)
         if no_wait:
-            _print_jobs(jobs, as_json)
+            _print_jobs(started.jobs, as_json)
         else:
-            _finish(jobs, as_json)
+            _finish(started.jobs, as_json)
+    if started.left_out:
+        raise SystemExit(1)
 
 
-def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: Mapping[str, object]) -> list[Job]:
+def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: Mapping[str, object]) -> Started:
     if not paths or not collection:
         raise click.UsageError("give a PATH (or - for standard input) and --collection NAME")
     chunking = _chunking(mesh, settings)
@@ -77,10 +88,13 @@ def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: M
         if len(paths) > 1:
             raise click.UsageError("- stands alone: standard input is one document")
         content = {str(settings["name"]): standard_input("text")}
-        return [mesh.index.add(collection, files=content, chunking=chunking)]
+        return Started([mesh.index.add(collection, files=content, chunking=chunking)])
     include = settings["include"]
     assert isinstance(include, tuple)
-    return _upload(mesh, collect(paths, include), collection, chunking)
+    files = collect(paths, include)
+    for entry in files.left_out:
+        show.note(f"left out: {entry}")
+    return Started(_upload(mesh, files, collection, chunking), files.left_out)
 
 
 def _chunking(mesh: Ragq, settings: Mapping[str, object]) -> Chunking:
@@ -146,13 +160,13 @@ def _finish(jobs: Sequence[Job], as_json: bool) -> None:
 
 def _print(summary: Summary) -> None:
     print_failures(summary)
-    num_added = summary.num_documents - summary.num_failed - summary.unchanged
-    parts = [f"{num_added} added"]
+    parts = [f"{summary.num_documents - summary.num_failed} added"]
     if summary.unchanged:
         parts.append(f"{summary.unchanged} unchanged")
     if summary.num_failed:
         parts.append(f"{summary.num_failed} failed")
+    num_given = summary.num_documents + summary.unchanged
     click.echo(
-        f"{summary.collection}: {', '.join(parts)} of {summary.num_documents} documents, "
+        f"{summary.collection}: {', '.join(parts)} of {num_given} document{'s' * (num_given != 1)}, "
         f"{summary.num_chunks} chunks, {show.duration(summary.elapsed_s)}"
     )

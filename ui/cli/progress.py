@@ -24,7 +24,8 @@ class Summary:
     """What some jobs did together.
 
     Attributes:
-        unchanged: documents that were there already with the same content.
+        num_documents: documents that had to be worked on.
+        unchanged: documents besides them that were there already with the same content.
         reasons: why jobs as a whole failed.
     """
 

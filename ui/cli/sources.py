@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from clients.errors import BadRequest, NotFound
 
 
 class Files(Mapping[str, bytes]):
-    """Contents by document name; a file is read when its turn comes, so that a folder need not fit into memory."""
+    """Contents by document name; a file is read when its turn comes, so that a folder need not fit into memory.
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
+    Attributes:
+        left_out: entries of a directory that cannot be read, each with the reason.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], left_out: Sequence[str] = ()) -> None:
         self._paths = paths
+        self.left_out = tuple(left_out)
 
     @property
     def num_bytes(self) -> int:
@@ -44,7 +50,8 @@ def collect(arguments: Sequence[str], include: Sequence[str] = ()) -> Files:
     """The files that some paths name.
 
     Args:
-        arguments: files, and directories that are searched to the bottom; hidden entries below them are left out.
+        arguments: files, and directories that are searched to the bottom; hidden entries below them are left out,
+            and so is, with its reason, what cannot be read: to open a pipe would wait for ever.
         include: patterns such as ``*.md``; given any, a directory's other files are left out.
 
     Raises:
@@ -52,13 +59,28 @@ def collect(arguments: Sequence[str], include: Sequence[str] = ()) -> Files:
         BadRequest: there is no file to add.
     """
     paths: dict[str, Path] = {}
+    left_out: list[str] = []
     for argument in arguments:
         for name, path in _below(Path(argument), include):
+            if reason := _unreadable(path):
+                left_out.append(f"{path}: {reason}")
+                continue
             free = name not in paths or paths[name].resolve() == path.resolve()
             paths[name if free else path.as_posix()] = path
     if not paths:
-        raise BadRequest(f"no files in {', '.join(arguments)}", help="hidden files are left out; check --include")
-    return Files(paths)
+        found = "; ".join(left_out) or f"no files in {', '.join(arguments)}"
+        raise BadRequest(found, help="hidden files and all but regular files are left out; check --include")
+    return Files(paths, left_out)
+
+
+def _unreadable(path: Path) -> str:
+    """Why a file cannot be read; empty when it can."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "not a regular file"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(path, os.R_OK) else "no permission to read it"
 
 
 def _below(path: Path, include: Sequence[str]) -> Iterator[tuple[str, Path]]:

@@ -172,9 +172,10 @@ class IndexSide:
             self.held[collection].setdefault(document.id, (document, text))
             failures += [document] if document.status == "failed" else []
         size = sum(len(text.encode()) for _, text in texts)
+        num_new = len(texts) - unchanged
         record = JobRecord(
-            f"j{len(self.job_records) + 1}", collection, "succeeded", len(texts), len(texts) - len(failures),
-            len(failures), unchanged, len(texts) - len(failures), size, size, failures=failures,
+            f"j{len(self.job_records) + 1}", collection, "succeeded", num_new, num_new - len(failures),
+            len(failures), unchanged, num_new - len(failures), size, size, failures=failures,
         )  # fmt: skip
         self.job_records[record.id] = record
         return record

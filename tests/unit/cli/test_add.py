@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,25 @@ def test_a_folder_is_added_to_the_bottom_without_its_hidden_files(ragq: Run, des
 
 def test_adding_twice_says_unchanged(ragq: Run, folder: Path) -> None:
     ragq("add", folder, "-c", "notes")
-    assert "2 unchanged" in ragq("add", folder, "-c", "notes").stdout
+    (folder / "three.txt").write_text("third note")
+    assert "notes: 1 added, 2 unchanged of 3 documents" in ragq("add", folder, "-c", "notes").stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_cannot_be_read_is_left_out_and_told(ragq: Run, desk: Desk, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "gone.txt").symlink_to(folder / "nowhere")
+    result = ragq("add", folder, "-c", "notes")
+    assert result.exit_code == 1
+    assert [u.name for u in desk.index_side.requests[0].uploads] == ["one.md", "deep/two.txt"]
+    assert f"left out: {folder / 'pipe.txt'}: not a regular file" in result.stderr
+    assert f"left out: {folder / 'gone.txt'}: No such file or directory" in result.stderr
+
+
+def test_nothing_but_a_broken_link_says_why(tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadRequest, match=r"gone\.txt: No such file"):
+        collect([str(tmp_path)])
 
 
 def test_include_leaves_other_files_of_a_folder_out(ragq: Run, desk: Desk, folder: Path) -> None:
