@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from clients.errors import BadRequest
-
 from . import show
-from .options import json_option, standard_text
+from .options import json_option, output_file, standard_text
 from .session import Session
 
 NUM_SHOWN = 6
@@ -48,11 +46,8 @@ def embed(session: Session, texts: tuple[str, ...], role: str, model: str, npy: 
 
 
 def _save(path: Path, vectors: np.ndarray) -> None:
-    try:
-        with path.open("wb") as file:
-            np.save(file, vectors)
-    except OSError as error:
-        raise BadRequest(f"cannot write {path}: {error.strerror}") from None
+    with output_file(path) as file:
+        np.save(file, vectors)
     show.note(f"{vectors.shape[0]} x {vectors.shape[1]} float32 in {path}")
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import get_args
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, get_args
 
 import click
 
 from clients.errors import BadRequest
 from clients.index import Mode
+
+MAX_HITS = 1000
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 collection_option = click.option("-c", "--collection", required=True, metavar="NAME", help="Name of the collection.")
@@ -20,7 +25,7 @@ mode_option = click.option(
     help="dense compares meanings, keyword compares words, hybrid does both.",
 )
 top_k_option = click.option(
-    "--top-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many at most."
+    "--top-k", type=click.IntRange(1, MAX_HITS), default=10, show_default=True, help="How many at most."
 )
 
 
@@ -31,7 +36,7 @@ def standard_input(what: str) -> bytes:
     content = sys.stdin.buffer.read()
     if not content.strip():
         raise BadRequest(
-            f"no {what} on standard input", help=f"pipe {what} into the command, or give it as an argument"
+            f"standard input is empty; it should hold {what}", help="pipe it into the command, or give an argument"
         )
     return content
 
@@ -43,4 +48,16 @@ def standard_text(what: str) -> str:
     except UnicodeDecodeError as error:
         raise BadRequest(
             f"standard input is not UTF-8: {error}", help="convert it first, for example with iconv"
+        ) from None
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write a result to; BadRequest when the disk does not take it."""
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise BadRequest(
+            f"cannot write {path}: {error.strerror or error}", help="its directory has to exist and to be writable"
         ) from None

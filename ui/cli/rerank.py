@@ -12,7 +12,7 @@ import click
 from clients.errors import BadRequest
 
 from . import show
-from .options import json_option, standard_text
+from .options import json_option, output_file, standard_text
 from .session import Session
 
 LABEL = re.compile(r"^\s*(query|doc(?:ument)?\s*\d*)\s*:\s*", re.IGNORECASE)
@@ -57,7 +57,8 @@ def rerank(
     with session.mesh() as mesh:
         ranked = mesh.llm.rerank(wanted, documents, top_k, model=model)
     if output:
-        output.write_text(json.dumps(show.plain(ranked), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        with output_file(output) as file:
+            file.write((json.dumps(show.plain(ranked), ensure_ascii=False, indent=2) + "\n").encode())
     if as_json:
         show.document(ranked)
     elif not output:
@@ -141,6 +142,8 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise BadRequest(f"cannot read {path}: {error.strerror}") from None
+        raise BadRequest(
+            f"cannot read {path}: {error.strerror or error}", help="paths are on this machine; check its permissions"
+        ) from None
     except UnicodeDecodeError as error:
-        raise BadRequest(f"{path} is not UTF-8: {error}") from None
+        raise BadRequest(f"{path} is not UTF-8: {error}", help="convert it first, for example with iconv") from None

@@ -184,3 +184,25 @@ def test_a_mesh_that_does_not_answer_is_an_error_with_help(ragq: Run, desk: Desk
     desk.llm_side.error = unreachable()
     failure = ragq("embed", "x").exception
     assert failure is desk.llm_side.error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("embed", "x", "--npy", "missing/x.npy"),
+        ("rerank", "-i", "query: x", "-i", "doc: y", "-o", "missing/x.json"),
+    ],
+    ids=["embed", "rerank"],
+)
+def test_a_result_that_cannot_be_written_says_where_and_what_to_do(
+    ragq: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = ragq(*words).exception
+    assert isinstance(error, BadRequest)
+    assert "cannot write missing/x" in str(error)
+    assert "its directory has to exist" in str(error)
+
+
+def test_an_empty_prompt_on_standard_input_is_refused_in_plain_words(ragq: Run) -> None:
+    assert "standard input is empty; it should hold a prompt" in str(ragq("generate", "-").exception)
