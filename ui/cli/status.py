@@ -26,6 +26,8 @@ def status(session: Session, as_json: bool) -> None:
     else:
         show.table(COLUMNS, [_row(service) for service in found.services] + [_off(name) for name in disabled])
     if not found.ready:
+        if any(service.state == "down" for service in found.services):
+            show.note("a service is down: 'ragq up' starts the mesh, 'ragq doctor' tells what keeps it from starting")
         raise SystemExit(1)
 
 

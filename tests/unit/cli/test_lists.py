@@ -98,6 +98,7 @@ def test_status_of_a_mesh_that_is_down_exits_with_1(ragq: Run, desk: Desk) -> No
     desk.down.add("llm")
     result = ragq("status", "--json")
     assert result.exit_code == 1
+    assert "'ragq up' starts the mesh" in result.stderr
     found = json.loads(result.stdout)
     assert not found["ready"]
     assert [s["state"] for s in found["services"]] == ["down", "ready"]
