@@ -10,7 +10,7 @@ from typing import Protocol
 import click
 
 from clients.config import Config
-from clients.errors import AlreadyExists, NotFound
+from clients.errors import AlreadyExists, ConfigError, NotFound
 from clients.settings import Loaded, config_schema, load, rows, show
 from services.launching.home import Home
 
@@ -108,7 +108,10 @@ def init(path: Path, force: bool) -> None:
     """Write a commented ragq.yml that says what the defaults say."""
     if path.exists() and not force:
         raise AlreadyExists(f"{path} is there already", help="--force replaces it; another PATH leaves it alone")
-    path.write_text(example(), encoding="utf-8")
+    try:
+        path.write_text(example(), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", help="its directory has to exist") from None
     click.echo(f"wrote {path}")
 
 

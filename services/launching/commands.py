@@ -41,6 +41,16 @@ class Commands(click.Group):
         with_global_options(found)
         return with_log(found) if cmd_name in FOREGROUND else found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; UsageError with the nearest name for a typo."""
+        from clients.reading import nearest
+
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command '{args[0]}'; {nearest(args[0], self.table)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands with their first lines, without importing them."""
         with formatter.section("Commands"):

@@ -274,6 +274,16 @@ def test_init_writes_a_file_that_is_read_and_never_overwrites(ragq: Ragq, tmp_pa
     assert (code, "--force" in said) == (1, True)
 
 
+def test_init_into_a_directory_that_is_not_there_is_no_defect(ragq: Ragq) -> None:
+    code, _, said = ragq("init", "nowhere/ragq.yml")
+    assert (code, "its directory has to exist" in said) == (2, True)
+
+
+def test_a_mistyped_command_names_the_nearest(ragq: Ragq) -> None:
+    code, _, said = ragq("collctions")
+    assert (code, "did you mean 'collections'?" in said) == (2, True)
+
+
 def test_config_show_json_is_one_document(ragq: Ragq) -> None:
     code, out, _ = ragq("config", "show", "--json", "--data-dir", "/x")
     rows = {row["key"]: row for row in json.loads(out)}
