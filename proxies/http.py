@@ -146,7 +146,7 @@ class Face:
         name = request.path_params["name"]
         found = await self._threads.call(request, lambda: list_models(self._mesh))
         for entry in found:
-            if entry["id"] == name:
+            if entry["id"] in (name, http_chat.collection_id(name)):
                 return JSONResponse(entry)
         raise NotFound(f"no model '{name}'", help="GET /v1/models lists them")
 
@@ -175,7 +175,7 @@ def list_models(mesh: Ragq) -> list[dict[str, object]]:
     if mesh.config.llm.enabled:
         found += _by_name(mesh.llm.models())
     if mesh.config.index.enabled:
-        found += [_model(f"collection/{c.name}", int(c.created_at), roles=["ask"], title=c.title)
+        found += [_model(http_chat.collection_id(c.name), int(c.created_at), roles=["ask"], title=c.title)
                   for c in mesh.index.collections()]  # fmt: skip
     return found
 

@@ -45,6 +45,13 @@ def target(mesh: Ragq, name: str) -> Target:
     raise NotFound(f"no generation model and no collection is called '{name}'", help="GET /v1/models lists them")
 
 
+def collection_id(name: str) -> str:
+    """A collection as the list of models has it; ``name`` in any of its spellings."""
+    for prefix in COLLECTION_PREFIXES:
+        name = name.removeprefix(prefix)
+    return COLLECTION_PREFIXES[0] + name
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What every part of one completion repeats."""

@@ -251,11 +251,14 @@ def _check_ranges(chat: ChatBody) -> None:
     )
     for name, value, least, most in bounds:
         if value is not None and not least <= value <= most:
-            raise BadRequest(f"{name}: {value:g} is outside {least:g} to {most:g}")
+            raise BadRequest(f"{name}: {value} is outside {least} to {most}")
 
 
 def read_embeddings(body: Mapping[str, Any]) -> EmbeddingsBody:
     """An embeddings request; BadRequest for no texts, too many, or an empty one."""
+    given = body.get("input")
+    if isinstance(given, list) and not all(isinstance(text, str) for text in given):
+        raise BadRequest("input: expected a text or a list of texts", help="numbers of tokens are not understood")
     request = _known(EmbeddingsBody, body)
     _refuse_empty(request.texts, "input")
     if len(request.texts) > MAX_INPUTS:

@@ -74,6 +74,16 @@ def test_a_body_above_the_limit_is_413(http: TestClient) -> None:
     assert http.post("/v1/embeddings", content=b" " * (MAX_BODY_BYTES + 1)).status_code == 413
 
 
+def test_token_numbers_are_refused_in_plain_words(http: TestClient) -> None:
+    response = http.post("/v1/embeddings", json={"input": [1, 2]})
+    assert "expected a text or a list of texts" in response.json()["error"]["message"]
+
+
+def test_a_number_out_of_range_is_quoted_as_it_was_written(http: TestClient) -> None:
+    response = http.post("/v1/chat/completions", json={"messages": HELLO, "ragq": {"top_k": 100000000}})
+    assert "ragq.top_k: 100000000 is outside 1 to 100" in response.json()["error"]["message"]
+
+
 def test_unknown_routes_and_methods_are_json_too(http: TestClient) -> None:
     missing, wrong = http.get("/v1/nothing"), http.get("/v1/embeddings")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")

@@ -16,6 +16,8 @@ def test_models_and_collections_are_listed(http: TestClient) -> None:
     found = http.get("/v1/models").json()["data"]
     assert [entry["id"] for entry in found] == ["toy-embed", GENERATOR, "collection/handbook"]
     assert http.get("/v1/models/collection/handbook").json()["ragq"]["roles"] == ["ask"]
+    for spelling in ("handbook", "ragq/handbook"):
+        assert http.get(f"/v1/models/{spelling}").json()["id"] == "collection/handbook"
     assert http.get("/v1/models/other").status_code == 404
 
 
