@@ -92,7 +92,8 @@ def _typed(given: Given, file: Path | None) -> Given:
     except KeyError as error:
         raise ConfigError(f"{given.place}: unknown key {error.args[0]}") from None
     except BadRequest as error:
-        raise ConfigError(f"{given.place}: {error.message}", help=error.help) from None
+        said = f"it says {masked(given.key, given.value)!r}; docs/config.md has every key with its default"
+        raise ConfigError(f"{given.place}: {error.message}", help=error.help or said) from None
     if given.key in PATHS:
         value = _anchored(value, file.parent if file and not given.is_text else Path.cwd())
     return replace(given, value=value)

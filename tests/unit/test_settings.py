@@ -204,6 +204,13 @@ def test_what_cannot_work_is_refused_with_the_reason(text: str, said: str, write
     assert said in refused(text, write)
 
 
+def test_a_value_of_the_wrong_type_is_quoted(write: Write) -> None:
+    write("llm: {threads: many}")
+    with pytest.raises(ConfigError) as caught:
+        load(env={})
+    assert "it says 'many'" in caught.value.help
+
+
 def test_other_machines_are_allowed_on_request(write: Write) -> None:
     write("insecure: true\nllm: {front_end: {host: 10.0.0.7}}\nhttp: {host: 0.0.0.0}\n")
     assert load(env={}).config.http.host == "0.0.0.0"
