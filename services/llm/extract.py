@@ -109,11 +109,17 @@ def _scores(question: str, candidates: Sequence[Candidate], similarity: Similari
         for c in candidates
     ]
     meaning = _meaning(question, candidates, words, similarity) if similarity else words
-    asked = question.strip().rstrip("?？").casefold()
+    asked = question.strip().casefold()
     return [
-        (1 - wished.share) * _factor(c, wanted, asked) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w) + _bonus(c, wished)
+        min(1.0, _favour(c, wished) * _factor(c, wanted, asked) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w))
         for c, m, w in zip(candidates, meaning, words, strict=True)
     ]
+
+
+def _favour(candidate: Candidate, wished: Wish) -> float:
+    """Above 1 for what the question wishes for, below 1 for the rest; what is far from the question gains little."""
+    earned = 0.0 if candidate.is_head else wished.bonus(candidate.text, candidate.head)
+    return 1 - wished.share + 2 * earned
 
 
 def _weights(wanted: frozenset[str], candidates: Sequence[Candidate]) -> dict[str, float]:
@@ -155,10 +161,7 @@ def _worth(candidate: Candidate, wanted: frozenset[str], asked: str) -> float:
         return HEAD_FACTOR
     if candidate.text.rstrip("\"'”’)").endswith(("?", "？")):
         return QUESTION_FACTOR
-    if asked in candidate.text.casefold() or len(own - wanted) < MIN_NEW_WORDS * len(own):
+    is_echo = asked.rstrip("?？") in candidate.text.casefold() or len(own - wanted) < MIN_NEW_WORDS * len(own)
+    if is_echo and asked.endswith(("?", "？")):  # of a statement a repetition is what supports it
         return ECHO_FACTOR
     return FRAGMENT_FACTOR if len(candidate.words) < 3 and not has_way(candidate.text) else 1.0
-
-
-def _bonus(candidate: Candidate, wished: Wish) -> float:
-    return 0.0 if candidate.is_head else wished.bonus(candidate.text, candidate.head)

@@ -40,7 +40,7 @@ class Wish:
 
     @property
     def share(self) -> float:
-        """All bonuses together: what is left for the rest of the score is 1 less this."""
+        """All bonuses together."""
         return self.number + self.way + (MEANING_BONUS if self.thing else 0.0)
 
     def bonus(self, text: str, term: str) -> float:

@@ -76,7 +76,7 @@ class Model:
     """Finds the first sentence of each passage, and writes what it is told to."""
 
     score: float = 0.99
-    step: float = 0.1
+    step: float = 0.15
     writes: tuple[str, ...] = ("Lift comes ", "from the wing [1].")
     generator: ModelInfo | None = field(default_factory=lambda: ModelInfo("generate", "big-chat", "openvino"))
     fails_at: int = -1
@@ -142,7 +142,7 @@ def test_sentences_far_below_the_best_are_left_out() -> None:
     assert [c.marker for c in answer.citations] == [1, 2]
 
 
-@pytest.mark.parametrize(("step", "markers"), [(0.0, [1, 2, 3]), (0.14, [1, 2]), (0.16, [1])])
+@pytest.mark.parametrize(("step", "markers"), [(0.0, [1, 2, 3]), (0.19, [1, 2]), (0.21, [1])])
 def test_only_sentences_nearly_as_good_as_the_best_are_quoted(step: float, markers: list[int]) -> None:
     assert [c.marker for c in answer_of(Library(), Model(step=step)).citations] == markers
 
