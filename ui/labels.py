@@ -121,7 +121,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "why.default": ("默认值", "default"),
     "why.hits": ("检索到的原文", "Passages found"),
     "why.no_hits": ("没有检索到内容", "Nothing was found"),
-    "why.signal": ("{signal} {score}（第 {rank}）", "{signal} {score} (#{rank})"),
+    "why.signal": ("{signal} {score}（第 {rank} 名）", "{signal} {score} (#{rank})"),
     "why.signal_unranked": ("{signal} {score}", "{signal} {score}"),
     "why.signals.dense": ("语义", "meaning"),
     "why.signals.keyword": ("关键词", "keywords"),

@@ -84,7 +84,7 @@ def _suggestions(collection: Collection, words: Labels) -> None:
     st.caption(words("chat.suggested"))
     columns = [*st.columns(2), *st.columns(2)]
     for i, suggestion in enumerate(SUGGESTIONS[words.language]):
-        with columns[i].container(border=True, height="stretch"):
+        with columns[i].container(border=True, height="stretch", key=f"try-{i}"):
             st.caption(words(f"chat.suggest_{suggestion.kind}"))
             ask = session.on_click(partial(_ask, suggestion.text, collection.name))
             st.button(escaped(suggestion.text), key=f"suggest-{i}", type="tertiary", on_click=ask)

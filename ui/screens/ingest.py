@@ -111,7 +111,12 @@ def _upload(collection: Collection, words: Labels) -> None:
 
 def _translate_uploader(words: Labels) -> None:
     """Streamlit has no setting for the two texts inside its field; an older or newer one just keeps its own."""
-    st.html(UPLOADER.format(browse=json.dumps(words("ingest.browse")), drop=json.dumps(words("ingest.drop"))))
+    st.html(UPLOADER.format(browse=_quoted(words("ingest.browse")), drop=_quoted(words("ingest.drop"))))
+
+
+def _quoted(text: str) -> str:
+    """The text as a string of CSS."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _send(collection: str, files: list[UploadedFile], chunking: Chunking, words: Labels) -> Job:
