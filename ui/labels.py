@@ -208,7 +208,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "ingest.num_lines": ("{count} 行", "{count} lines"),
     "ingest.files": ("选择文件，可多选", "Choose files, as many as you like"),
     "ingest.browse": ("选择文件", "Choose files"),
-    "ingest.drop": ("或把文件拖到这里", "or drop them here"),
+    "ingest.drop": ("或把文件拖到这里，每个不超过 {size} MB", "or drop them here, up to {size} MB each"),
     "ingest.files_help": (
         "文本、Markdown、PDF、Word、网页。相同内容只保留一份。",
         "Text, Markdown, PDF, Word, HTML. The same content is kept once.",

@@ -19,7 +19,7 @@ from ui.questions import SUGGESTIONS
 UI = Path(__file__).parents[2] / "ui"
 FILES = sorted(path for path in UI.rglob("*.py") if "cli" not in path.relative_to(UI).parts)
 # Words that stay Latin in Chinese texts: names of programs, commands, files, formats and units.
-LATIN = {"ragq", "ragq.yml", "status", "up", "Markdown", "PDF", "Word", "Switch", "to", "English"}
+LATIN = {"ragq", "ragq.yml", "status", "up", "Markdown", "PDF", "Word", "Switch", "to", "English", "MB"}
 SHOWS = {
     "text", "markdown", "caption", "header", "subheader", "title", "button", "error", "warning", "info", "success",
     "write", "toast", "badge", "expander", "popover", "text_input", "text_area", "selectbox", "checkbox", "dialog",

@@ -68,6 +68,7 @@ def test_two_quotes_of_one_passage_have_two_chips_and_one_source() -> None:
     said = chat.said(exchange(answer("Two. [1]\n\nThree. [1]", citations=(CITATION, second))), EN)
     assert [block.shape for block in said.blocks] == ["quote", "quote", "cite"]
     assert [block.spans[-1].target for block in said.blocks[:2]] == [0, 1]
+    assert said.blocks[2].spans[0] == Span("guide.md", "link", 0)
     assert [target.quote for target in said.targets] == ["Two.", "Three."]
 
 

@@ -28,8 +28,8 @@ UPLOADER = """<style>
 section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p {{ font-size: 0; }}
 section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p::after
   {{ content: {browse}; font-size: 0.875rem; }}
-[data-testid="stFileUploaderDropzoneInstructions"] span::before {{ content: {drop} " · "; }}
-[data-testid="stFileUploaderDropzoneInstructions"] span {{ white-space: nowrap; }}
+[data-testid="stFileUploaderDropzoneInstructions"] span::before {{ content: {drop}; font-size: 0.875rem; }}
+[data-testid="stFileUploaderDropzoneInstructions"] span {{ font-size: 0; }}
 </style>"""
 
 
@@ -111,7 +111,12 @@ def _upload(collection: Collection, words: Labels) -> None:
 
 def _translate_uploader(words: Labels) -> None:
     """Streamlit has no setting for the two texts inside its field; an older or newer one just keeps its own."""
-    st.html(UPLOADER.format(browse=_quoted(words("ingest.browse")), drop=_quoted(words("ingest.drop"))))
+    st.html(
+        UPLOADER.format(
+            browse=_quoted(words("ingest.browse")),
+            drop=_quoted(words("ingest.drop", size=st.get_option("server.maxUploadSize"))),
+        )
+    )
 
 
 def _quoted(text: str) -> str:

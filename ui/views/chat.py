@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,14 +82,12 @@ def _letters(text: str) -> str:
 def _with_sources(quotes: Sequence[Block], targets: Sequence[Target], labels: Labels) -> list[Block]:
     """Below each run of quotes of one passage, the document that they stand in."""
     blocks: list[Block] = []
-    for i, quote in enumerate(quotes):
-        blocks.append(quote)
-        opened = _opens(quote)
-        if opened < 0:
-            continue
-        following = _opens(quotes[i + 1]) if i + 1 < len(quotes) else -1
-        if following < 0 or targets[following].chunk_id != targets[opened].chunk_id:
-            blocks.append(_cite(targets[opened], opened, labels))
+    runs = itertools.groupby(quotes, lambda quote: targets[_opens(quote)].chunk_id if _opens(quote) >= 0 else "")
+    for chunk_id, run in runs:
+        same = list(run)
+        blocks += same
+        if chunk_id:
+            blocks.append(_cite(targets[_opens(same[0])], _opens(same[0]), labels))
     return blocks
 
 
