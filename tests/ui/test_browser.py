@@ -130,7 +130,7 @@ def test_an_answer_shows_its_source_with_the_sentence_marked_and_survives_a_relo
     expect(page.get_by_test_id("stChatMessage").first).to_contain_text("Does ragq need a graphics card?")
     expect(page.locator("button.chip").first).to_be_visible()
     page.get_by_text("Why this answer").click()
-    expect(page.get_by_text("Passages found")).to_be_visible()
+    expect(page.get_by_role("heading", name="Passages found")).to_be_visible()
 
 
 def test_the_source_button_opens_the_same_passage(page: object) -> None:
