@@ -20,11 +20,11 @@ Similarity = Callable[[str, Sequence[str]], np.ndarray]
 
 MAX_EMBEDDED = 64
 # Weights and factors were chosen on the handbook's questions: benchmarks/extract.py, benchmarks/LOG.md.
-WEIGHT_MEANING, WEIGHT_WORDS = 0.68, 0.32
+WEIGHT_MEANING, WEIGHT_WORDS, WEIGHT_PASSAGE = 0.6, 0.3, 0.1
 HEAD_IN_MEANING, HEAD_IN_WORDS = 0.5, 0.75
 HEAD_FACTOR, QUESTION_FACTOR, FRAGMENT_FACTOR, ECHO_FACTOR = 0.5, 0.6, 0.7, 0.6
-LAST_FACTOR, NUM_RANKS = 0.9, 4
-MIN_NEW_WORDS, MAX_SHARED_WORDS = 0.34, 0.7
+LAST_FACTOR, NUM_RANKS = 0.85, 4
+MIN_NEW_WORDS, MAX_SHARED_WORDS = 0.2, 0.7
 FENCE = "```"
 
 
@@ -108,11 +108,18 @@ def _scores(question: str, candidates: Sequence[Candidate], similarity: Similari
         (1 - HEAD_IN_WORDS) * _share(wanted, c.words, weights) + HEAD_IN_WORDS * _share(wanted, c.words_under, weights)
         for c in candidates
     ]
+    passages = _passage_words(candidates)
+    around = [_share(wanted, passages[c.passage], weights) for c in candidates]
     meaning = _meaning(question, candidates, words, similarity) if similarity else words
     asked = question.strip().casefold()
     return [
-        min(1.0, _favour(c, wished) * _factor(c, wanted, asked) * (WEIGHT_MEANING * m + WEIGHT_WORDS * w))
-        for c, m, w in zip(candidates, meaning, words, strict=True)
+        min(
+            1.0,
+            _favour(c, wished)
+            * _factor(c, wanted, asked)
+            * (WEIGHT_MEANING * m + WEIGHT_WORDS * w + WEIGHT_PASSAGE * a),
+        )
+        for c, m, w, a in zip(candidates, meaning, words, around, strict=True)
     ]
 
 
@@ -131,6 +138,13 @@ def _weights(wanted: frozenset[str], candidates: Sequence[Candidate]) -> dict[st
 def _share(wanted: frozenset[str], words: frozenset[str], weights: dict[str, float]) -> float:
     total = sum(weights.values())
     return sum(weights[word] for word in wanted & words) / total if total else 0.0
+
+
+def _passage_words(candidates: Sequence[Candidate]) -> dict[int, frozenset[str]]:
+    words: dict[int, frozenset[str]] = {}
+    for candidate in candidates:
+        words[candidate.passage] = words.get(candidate.passage, frozenset()) | candidate.words
+    return words
 
 
 def _meaning(
@@ -155,13 +169,16 @@ def _factor(candidate: Candidate, wanted: frozenset[str], asked: str) -> float:
 
 
 def _worth(candidate: Candidate, wanted: frozenset[str], asked: str) -> float:
-    """Less for a heading, a question, what repeats the question, and a fragment."""
-    own = frozenset(informative(candidate.text))
-    if candidate.is_head:
+    """Less for a heading, a question, what repeats the question, and a fragment.
+
+    Only a question has the first and the third against it: a title or a repetition supports a statement.
+    """
+    own, is_question = frozenset(informative(candidate.text)), asked.endswith(("?", "？"))
+    if candidate.is_head and is_question:
         return HEAD_FACTOR
     if candidate.text.rstrip("\"'”’)").endswith(("?", "？")):
         return QUESTION_FACTOR
     is_echo = asked.rstrip("?？") in candidate.text.casefold() or len(own - wanted) < MIN_NEW_WORDS * len(own)
-    if is_echo and asked.endswith(("?", "？")):  # of a statement a repetition is what supports it
+    if is_echo and is_question:
         return ECHO_FACTOR
     return FRAGMENT_FACTOR if len(candidate.words) < 3 and not has_way(candidate.text) else 1.0

@@ -22,7 +22,7 @@ FOR_MEANING = re.compile(
     r"|什么是(?P<zh>[^?？]{1,20})[?？]?|(?P<what>[^?？]{1,20})是什么(?:意思)?[?？]?",
     re.IGNORECASE,
 )
-NUMBER_BONUS, WAY_BONUS, MEANING_BONUS = 0.05, 0.12, 0.1
+NUMBER_BONUS, WAY_BONUS, MEANING_BONUS = 0.05, 0.12, 0.2
 
 
 @dataclass(frozen=True, slots=True)
