@@ -120,6 +120,11 @@ def test_a_sentence_that_says_what_a_better_one_says_is_left_out():
     assert [sentence.text for sentence in best] == [passages[0], "Ask the owner for help."]
 
 
+def test_of_a_statement_a_repetition_is_what_supports_it():
+    passages = ["Wings give lift to planes. Planes are heavy, and lift is a force."]
+    assert extract(Extract("wings give lift to planes", passages, 1), None).sentences[0].text.startswith("Wings")
+
+
 def test_a_text_that_holds_the_question_itself_is_not_the_answer_to_it():
     text = 'Try `ask "How do I start it?"` first. To start it, run `up`.'
     assert extract(Extract("How do I start it?", [text], 1), None).sentences[0].text == "To start it, run `up`."
