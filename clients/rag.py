@@ -15,10 +15,12 @@ from .errors import BadRequest, ModelNotLoaded
 from .followup import standalone
 from .index import Hit, Hits, IndexClient
 from .llm import LLMClient, ModelInfo, Sentence
+from .support import backing
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
 SMALL_MODELS = ("smollm2-135m", "toy")
 LIST_MARK = re.compile(r"^(?:[-*•]|#{1,6}|>) ")
+SHORT_PROMPT_MODELS = (*SMALL_MODELS, "qwen2.5-coder-0.5b", "qwen2.5-0.5b", "smollm2-360m")
 MAX_SENTENCES = 3
 MIN_SHARE = 0.8  # of the best sentence's score: a clear answer is one quote
 USABLE = ("ready", "loading")  # a call that must be written waits for a model that is being loaded
@@ -89,7 +91,9 @@ def ask(
         return
     writer = _writer(asking)
     yield from (
-        _written(asking, hits.hits, decision, writer) if writer else _extracted(asking, hits.hits, sentences, decision)
+        _written(asking, hits.hits, sentences, decision, writer)
+        if writer
+        else _extracted(asking, hits.hits, sentences, decision)
     )
 
 
@@ -170,30 +174,50 @@ def _cite(hits: list[Hit], i: int) -> Citation:
     return Citation(i + 1, hit.chunk_id, hit.document_id, hit.document, hit.text, page=hit.page, heading=hit.heading)
 
 
-def _written(asking: _Asking, hits: list[Hit], decision: Decision, writer: ModelInfo) -> Iterator[Event]:
+def _written(
+    asking: _Asking, hits: list[Hit], sentences: list[Sentence], decision: Decision, writer: ModelInfo
+) -> Iterator[Event]:
     passages = hits[: 1 if writer.name.startswith(SMALL_MODELS) else asking.settings.passages]
-    turns = wording.conversation(asking.question, passages, asking.history, asking.settings)
-    stream = asking.llm.generate(turns, stream=True, max_tokens=asking.settings.max_tokens)
-    text = ""
+    text = yield from _generated(asking, passages, writer)
+    numbers = _markers(asking, text, passages)
+    if not MARKER.sub("", text).strip() or not (numbers or asking.settings.mode == "helpful" or not passages):
+        asking.notes.append("no passage backs what the model wrote; sentences are quoted instead")
+        yield Delta("\n\n")
+        yield from _extracted(asking, hits, sentences, decision)
+        return
+    if numbers and not MARKER.search(text):
+        marks = " " + "".join(f"[{n}]" for n in numbers)
+        yield Delta(marks)
+        text += marks
+    yield asking.answer(text, "written", [_cite(passages, n - 1) for n in numbers], decision, writer.name)
+
+
+def _generated(asking: _Asking, passages: list[Hit], writer: ModelInfo) -> Generator[Event, None, str]:
+    """What the model writes, as it comes; the whole text in the end."""
+    if writer.name.startswith(SHORT_PROMPT_MODELS):
+        turns = wording.short_conversation(asking.question, passages, asking.settings)
+    else:
+        turns = wording.conversation(asking.question, passages, asking.history, asking.settings)
     began = time.monotonic()
-    with stream:
+    with asking.llm.generate(turns, stream=True, max_tokens=asking.settings.max_tokens) as stream:
         for token in stream:
             asking.timings.setdefault("first_token", time.monotonic() - began)
-            text += token.text
             yield Delta(token.text)
-        generation = stream.reply
+        text = stream.reply.text
     asking.timings["generate"] = time.monotonic() - began
-    yield asking.answer(generation.text, "written", _cited(asking, generation.text, passages), decision, writer.name)
+    return text.rstrip()
 
 
-def _cited(asking: _Asking, text: str, passages: list[Hit]) -> list[Citation]:
-    """Citations for the markers in a text; one that points nowhere is noted, none at all means every passage used."""
-    numbers = list(dict.fromkeys(int(n) for n in MARKER.findall(text)))
-    wrong = [n for n in numbers if not 1 <= n <= len(passages)]
+def _markers(asking: _Asking, text: str, passages: list[Hit]) -> list[int]:
+    """Numbers of the passages to cite: those that the model marked, else those that back its sentences."""
+    marked = list(dict.fromkeys(int(n) for n in MARKER.findall(text)))
+    wrong = [n for n in marked if not 1 <= n <= len(passages)]
     if wrong:
         asking.notes.append(f"the model cited {', '.join(f'[{n}]' for n in wrong)}, which do not exist")
-    right = [n for n in numbers if n not in wrong]
-    if not right and passages:
-        asking.notes.append("the model set no marker; the passages it was given are listed")
-        right = list(range(1, len(passages) + 1))
-    return [_cite(passages, n - 1) for n in right]
+    right = [n for n in marked if n not in wrong]
+    if right:
+        return right
+    backed = [n + 1 for n in backing(text, [hit.text for hit in passages])]
+    if backed:
+        asking.notes.append("the model set no marker; the passages that back its sentences are cited")
+    return backed

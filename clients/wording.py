@@ -20,6 +20,10 @@ HELPFUL = {
     "Say clearly which part comes from your own knowledge. Be brief.",
     "zh": "回答问题。段落有用时请依据段落，并这样标注：[1]。来自你自己知识的部分要说明。回答要简短。",
 }
+BRIEF = {
+    "en": "Text: {passages}\n\nQuestion: {question}\n\nAnswer from the text in one or two full sentences.",
+    "zh": "资料：{passages}\n\n问题：{question}\n\n请根据资料用一两句完整的话回答。",
+}
 ABSENT = {
     "en": "This is not in the collection “{collection}”. The closest passage is in {document}; "
     "confidence {confidence:.2f}, and {threshold:.2f} is needed to answer.",
@@ -58,3 +62,13 @@ def conversation(question: str, passages: Sequence[Hit], history: Sequence[Round
     for earlier in history:
         turns += [Message("user", earlier.question), Message("assistant", earlier.answer)]
     return [*turns, Message("user", f"{numbered}\n\n{question}")]
+
+
+def short_conversation(question: str, passages: Sequence[Hit], settings: Ask) -> list[Message]:
+    """The turn for a model of less than a thousand million parameters.
+
+    Such a model takes rules and numbers for the answer: asked to cite, it answers "[1]" or repeats
+    the rules. Citations are set afterwards, by what backs its sentences.
+    """
+    text = "\n\n".join(hit.text for hit in passages)
+    return [Message("user", BRIEF[language(question, settings)].format(passages=text, question=question))]

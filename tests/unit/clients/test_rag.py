@@ -244,10 +244,18 @@ def test_markers_that_point_nowhere_are_noted_and_not_cited() -> None:
     assert answer.notes == ["the model cited [9], [0], which do not exist"]
 
 
-def test_a_text_without_markers_cites_every_passage_it_was_given() -> None:
-    answer = answer_of(Library(), Model(writes=("Lift.",)), answer="written", passages=3)
-    assert [c.marker for c in answer.citations] == [1, 2, 3]
-    assert answer.notes == ["the model set no marker; the passages it was given are listed"]
+def test_a_text_without_markers_cites_the_passage_that_backs_it() -> None:
+    answer = answer_of(Library(), Model(writes=("The wing gives ", "lift.")), answer="written", passages=3)
+    assert answer.text == "The wing gives lift. [1]"
+    assert [c.marker for c in answer.citations] == [1]
+    assert answer.notes == ["the model set no marker; the passages that back its sentences are cited"]
+
+
+@pytest.mark.parametrize("written", ["[1]", "  [2] [3] ", "Bananas are yellow in Brazil.", ""])
+def test_what_no_passage_backs_is_replaced_by_quotes(written: str) -> None:
+    answer = answer_of(Library(), Model(writes=(written,)), answer="written")
+    assert answer.kind == "extractive"
+    assert "no passage backs what the model wrote; sentences are quoted instead" in answer.notes
 
 
 def test_without_a_model_a_written_answer_is_refused_with_the_way_out() -> None:
@@ -276,7 +284,8 @@ def test_auto_writes_only_with_a_model_that_can(generator: ModelInfo | None, kin
 def test_the_small_model_gets_one_passage_only() -> None:
     model = Model(generator=ModelInfo("generate", "smollm2-135m-instruct", "openvino"))
     answer_of(Library(), model, answer="written", passages=4)
-    assert model.turns[-1].content == f"[1] {WINGS}\n\nWhat gives lift to a plane?"
+    (turn,) = model.turns
+    assert turn.content.startswith(f"Text: {WINGS}\n\nQuestion: What gives lift to a plane?")
 
 
 def test_helpful_mode_writes_also_when_the_collection_lacks_the_answer() -> None:
