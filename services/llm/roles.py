@@ -57,7 +57,7 @@ class Role(Generic[M]):
     def fill(self) -> None:
         """Load the model; a failure becomes the role's status."""
         with self._changed:
-            if self._model is not None or self._is_loading:
+            if self.settings.name == NONE or self._model is not None or self._is_loading:
                 return
             self._is_loading, self._error = True, None
         model, error = None, None

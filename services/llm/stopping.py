@@ -24,10 +24,11 @@ class Stopper:
         if self.is_stopped:
             return ""
         self._held += piece
-        places = [at for at in map(self._held.find, self._stops) if at >= 0]
-        if places:
+        # The stop that is complete first counts, as if the text had come letter by letter.
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if found:
             self.is_stopped = True
-            return self._let_through(min(places))
+            return self._let_through(min(found)[1])
         return self._let_through(len(self._held) - self._num_doubtful())
 
     def flush(self) -> str:

@@ -3,11 +3,13 @@
 const TAGS = { heading: "h4", item: "li", number: "p", code: "pre", paragraph: "p", quiet: "p", quote: "blockquote", cite: "p" };
 const LOOKS = { strong: "strong", code: "code", mark: "mark", quiet: "small" };
 
-// A number or a name that opens a passage.
+// A number or a name that opens a passage. While an answer grows it cannot be pressed: the finished
+// answer takes the place of the growing one, and a click in between would be lost.
 function opener(span, hints, open) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = span.look;
+  button.disabled = open === null;
   button.textContent = span.text;
   button.title = hints[span.target] ?? "";
   button.setAttribute("aria-label", `${span.text} ${hints[span.target] ?? ""}`.trim());
@@ -37,7 +39,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     parentElement.append(root);
   }
   root.className = data.source ? "prose source" : "prose";
-  const open = (target) => setTriggerValue("opened", target);
+  const open = data.growing ? null : (target) => setTriggerValue("opened", target);
   root.replaceChildren(...data.blocks.map((given) => block(given, data.hints, open)));
   if (data.source) root.querySelector("mark")?.scrollIntoView({ block: "nearest" });
 }

@@ -29,7 +29,9 @@ def _register() -> Renderer:
 _component: Callable[[], Renderer] = st.cache_resource(_register, show_spinner=False)
 
 
-def prose(blocks: Sequence[Block], *, key: str, hints: Sequence[str] = (), is_source: bool = False) -> int | None:
+def prose(
+    blocks: Sequence[Block], *, key: str, hints: Sequence[str] = (), is_source: bool = False, is_growing: bool = False
+) -> int | None:
     """Show blocks of text.
 
     Args:
@@ -37,11 +39,12 @@ def prose(blocks: Sequence[Block], *, key: str, hints: Sequence[str] = (), is_so
         key: stays the same while the text grows.
         hints: what each number opens, for the pointer and for screen readers.
         is_source: a passage of a document, as opposed to an answer.
+        is_growing: more text is to come; numbers cannot be pressed yet.
 
     Returns:
         The target of the number that was clicked just now, or None.
     """
-    data = {"blocks": plain_dicts(blocks), "hints": list(hints), "source": is_source}
+    data = {"blocks": plain_dicts(blocks), "hints": list(hints), "source": is_source, "growing": is_growing}
     clicked = _component()(key=_KEY_GAP.sub("-", key), data=data, on_opened_change=_noticed).opened
     return clicked if isinstance(clicked, int) else None
 

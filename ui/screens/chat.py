@@ -140,8 +140,7 @@ def _follow(chat_id: str) -> None:
         return
     exchange = run.exchange
     if exchange.text:
-        if _text(view.said(exchange, words), f"{chat_id}-growing"):
-            st.rerun()
+        prose(view.said(exchange, words).blocks, key=f"{chat_id}-growing", is_growing=True)
     else:
         st.caption(view.progress(exchange, words))
     st.button(words("chat.stop"), icon=":material/stop_circle:", key="stop", on_click=partial(runs.stop, chat_id))
@@ -171,13 +170,11 @@ def _answer(exchange: Exchange, key: str, words: Labels) -> None:
         _text(view.why(exchange, words), f"{key}-why")
 
 
-def _text(said: view.Said, key: str) -> bool:
-    """Show it; whether a number in it was clicked just now."""
+def _text(said: view.Said, key: str) -> None:
+    """Show it; a number that was clicked just now opens its passage."""
     clicked = prose(said.blocks, key=key, hints=[target.document for target in said.targets])
-    if clicked is None or clicked >= len(said.targets):
-        return False
-    session.tab().opened = said.targets[clicked]
-    return True
+    if clicked is not None and clicked < len(said.targets):
+        session.tab().opened = said.targets[clicked]
 
 
 def _sources(said: view.Said, key: str) -> None:

@@ -12,7 +12,7 @@ LETTERS = st.text("ab\n", max_size=30)
 
 
 @given(st.lists(LETTERS, max_size=12), st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3))
-def test_what_is_shown_is_the_text_up_to_the_first_stop(pieces, stops):
+def test_what_is_shown_is_the_text_up_to_the_stop_that_is_complete_first(pieces, stops):
     stopper = Stopper(stops)
     shown = ""
     for piece in pieces:
@@ -22,9 +22,14 @@ def test_what_is_shown_is_the_text_up_to_the_first_stop(pieces, stops):
             break
     shown += stopper.flush()
     whole = "".join(pieces)
-    ends = [at for at in map(whole.find, stops) if at >= 0]
-    assert shown == stopper.text == whole[: min(ends, default=len(whole))]
-    assert stopper.is_stopped == bool(ends)
+    found = [(at + len(stop), at) for stop in stops if (at := whole.find(stop)) >= 0]
+    assert shown == stopper.text == whole[: min(found, default=(0, len(whole)))[1]]
+    assert stopper.is_stopped == bool(found)
+
+
+def test_the_stop_that_is_complete_first_counts_in_one_piece_as_in_many():
+    whole, apart = Stopper(["a", "bab!"]), Stopper(["a", "bab!"])
+    assert whole.feed("bab!") == "".join(map(apart.feed, ["b", "ab", "!"])) == "b"
 
 
 @pytest.mark.parametrize(
