@@ -43,6 +43,7 @@ class Decision:
         confidence: 0 to 1, compared with ``threshold``.
         calibrated: whether the threshold was fitted for this collection; if not, it is a default.
         reason: one sentence for people.
+        coverage: 0 to 1, share of the question's informative words that the best passages contain.
     """
 
     route: Route
@@ -50,6 +51,7 @@ class Decision:
     threshold: float
     reason: str
     calibrated: bool = False
+    coverage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,11 +106,10 @@ def decide(
     sure = confidence(hits, sentences, question)
     if sure >= threshold:
         route: Route = "fallback" if is_second else "answer"
-        return Decision(route, sure, threshold, _because(hits))
+        return Decision(route, sure, threshold, _because(hits), coverage=hits.coverage)
     gap = f"confidence {sure:.2f} where {threshold:.2f} is needed"
-    return Decision(
-        "absent", sure, threshold, f"the closest passages do not cover the question: {_because(hits)}; {gap}"
-    )
+    reason = f"the closest passages do not cover the question: {_because(hits)}; {gap}"
+    return Decision("absent", sure, threshold, reason, coverage=hits.coverage)
 
 
 def _is_across(question: str, hits: Hits) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +18,6 @@ from ui.told import told
 from .passage import Target, of_citation, of_hit, place
 
 MAX_NAME_CHARS = 40
-_SHARE = re.compile(r"\d+%")
 How = Literal["quoted", "written", "absent", "stopped", "unknown"]
 
 
@@ -177,11 +175,8 @@ def _decided(decision: Decision, labels: Labels) -> str:
 
 
 def _reason(decision: Decision, labels: Labels) -> str:
-    """Why it was decided so, in the page's language; the share of words is told in the service's English only."""
-    share = _SHARE.search(decision.reason)
-    if share is None:
-        return labels(f"why.route.{decision.route}")
-    return labels(f"why.route.{decision.route}") + labels("why.share", share=share[0])
+    """Why it was decided so, in the page's language."""
+    return labels(f"why.route.{decision.route}") + labels("why.share", share=f"{decision.coverage:.0%}")
 
 
 def _hit_block(i: int, hit: Hit, labels: Labels) -> Block:
