@@ -47,7 +47,7 @@ CHINESE: dict[str, str] = {
     "not reranked: the time allows {} passages, {} are wanted": "没有重排：时间只够 {0} 段，需要 {1} 段",
     "not reranked: {}": "没有重排：{0}",
     "the model cited {}, which do not exist": "模型引用了不存在的编号：{0}",
-    "the model set no marker; the passages that back its sentences are cited": "模型没有标注出处；标出的是支持其句子的段落",
+    "the model set no marker; the passages that back its sentences are cited": "模型没有标注；标出的是支持其句子的段落",
     "no passage backs what the model wrote; sentences are quoted instead": "没有段落支持模型写的内容，因此改为引用原文",
 }
 
