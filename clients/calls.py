@@ -133,11 +133,11 @@ class Calls:
             call = self._table.get(heapq.heappop(self._timers)[1])
             if call is None:
                 continue
-            if call.deadline <= now:
+            if not call.is_sent:
+                self._end(call, self._nobody())
+            elif call.deadline <= now:
                 self._end(call, DeadlineExceeded(f"{call.name} took longer than it was given"))
                 told.append(call.id)
-            elif not call.is_sent:
-                self._end(call, self._nobody())
         return told
 
     def _nobody(self) -> RagqError:

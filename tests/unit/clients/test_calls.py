@@ -118,6 +118,12 @@ def test_a_call_that_nobody_takes_is_given_up_after_two_seconds(calls: Calls) ->
     assert calls.first_unsent() is None
 
 
+def test_a_call_that_nobody_takes_says_so_also_when_its_time_is_over_first(calls: Calls) -> None:
+    call = begun(calls, deadline=0.5, is_sent=False)
+    assert calls.expire(0.5) == []
+    assert isinstance(call.future.exception(0), Unreachable)
+
+
 def test_a_call_that_was_sent_has_until_its_deadline(calls: Calls) -> None:
     call = begun(calls)
     calls.expire(29.9)
