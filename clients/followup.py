@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from .answers import Round
 
-CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+CJK_RANGE = "\u3400-\u9fff\uf900-\ufaff"
+CJK = re.compile(f"[{CJK_RANGE}]")
 POINTERS_EN = re.compile(
     r"\b(it|its|they|them|their|this|that|these|those|he|she|his|her|there|one|ones|same|former|latter|previous|above|else|more)\b",
     re.IGNORECASE,

@@ -13,7 +13,7 @@ from .config import Ask
 from .decision import decide
 from .errors import BadRequest, ModelNotLoaded
 from .followup import standalone
-from .index import Hit, Hits, IndexClient
+from .index import Hit, Hits, IndexClient, Mode
 from .llm import LLMClient, ModelInfo, Sentence
 from .support import backing
 
@@ -42,10 +42,10 @@ class _Asking:
     timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def search(self, mode: str) -> Hits:
+    def search(self, mode: Mode) -> Hits:
         """The hits for the query, best first."""
         began = time.monotonic()
-        hits = self.index.find(self.collection, self.query, self.settings.top_k, mode)  # type: ignore[arg-type]  # one of Mode's words
+        hits = self.index.find(self.collection, self.query, self.settings.top_k, mode)
         self.timings["search" if mode == "hybrid" else "second_search"] = time.monotonic() - began
         return hits
 
@@ -84,12 +84,13 @@ def ask(
     asking.notes += hits.notes
     yield Sources(hits.hits, hits.notes)
     yield decision
-    if decision.route == "absent" and not (settings.mode == "helpful" and _writer(asking)):
+    may_answer = decision.route != "absent" or settings.mode == "helpful"
+    writer = _writer(asking) if may_answer else None
+    if decision.route == "absent" and writer is None:
         text = wording.absent(collection, question, hits.hits, decision, settings)
         yield Delta(text)
         yield asking.answer(text, "none", [], decision)
         return
-    writer = _writer(asking)
     yield from (
         _written(asking, hits.hits, sentences, decision, writer)
         if writer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-CJK = "\u3400-\u9fff\uf900-\ufaff"
-WORD = re.compile(rf"[{CJK}]+|[^\W_{CJK}]{{3,}}|\d+")
+from .followup import CJK, CJK_RANGE
+
+WORD = re.compile(rf"[{CJK_RANGE}]+|[^\W_{CJK_RANGE}]{{3,}}|\d+")
 SENTENCE = re.compile(r"[^.!?。！？\n]*[^\W_][^.!?。！？\n]*(?:[.!?。！？](?=\d)[^.!?。！？\n]*)*")
 MIN_SHARE = 0.5
 COMMON = frozenset(
@@ -34,7 +35,7 @@ def _best(words: set[str], passages: Sequence[set[str]]) -> int | None:
 def _words(text: str) -> set[str]:
     words: set[str] = set()
     for run in WORD.findall(text.lower()):
-        if re.match(f"[{CJK}]", run):
+        if CJK.match(run):
             words.update(run[i : i + 2] for i in range(max(1, len(run) - 1)))
         elif run not in COMMON:
             words.add(run)
