@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .config import Config, Endpoint, Face, Service, is_loopback
+from .errors import ConfigError
 
 Problem = tuple[str, str, str]
 MAX_PORT = 65535
@@ -28,6 +29,7 @@ def problems(config: Config) -> Iterator[Problem]:
     """Each thing that cannot work: its dotted key, why, and what to do (maybe '')."""
     yield from _ranges(config)
     yield from _workers(config)
+    yield from _proxies(config)
     yield from _ports(config)
     yield from _binds(config)
 
@@ -77,6 +79,14 @@ def _workers(config: Config) -> Iterator[Problem]:
         )
 
 
+def _proxies(config: Config) -> Iterator[Problem]:
+    for prefix, service in _services(config):
+        try:
+            service.pairs  # noqa: B018 - read for what it refuses
+        except ConfigError as error:
+            yield f"{prefix}.proxies", error.message.removeprefix("proxies: "), error.help
+
+
 def _services(config: Config) -> list[tuple[str, Service]]:
     own = [(name, config.service(name)) for name in ("llm", "index", "tuning")]
     return [*own, *((f"services.{name}", service) for name, service in config.services.items())]
@@ -88,6 +98,9 @@ def _endpoints(config: Config) -> Iterator[tuple[str, Endpoint]]:
         if service.enabled:
             yield f"{prefix}.front_end", service.front_end
             yield f"{prefix}.back_end", service.back_end
+            for pair in service.pairs[1:]:
+                yield f"{prefix}.proxies", pair.front_end
+                yield f"{prefix}.proxies", pair.back_end
     for prefix, face in _faces(config):
         if face.enabled:
             yield prefix, Endpoint(face.port, face.host)
@@ -100,7 +113,7 @@ def _faces(config: Config) -> list[tuple[str, Face]]:
 def _ports(config: Config) -> Iterator[Problem]:
     taken: dict[tuple[str, int], str] = {}
     for prefix, end in _endpoints(config):
-        key = f"{prefix}.port"
+        key = prefix if prefix.endswith(".proxies") else f"{prefix}.port"
         if end.protocol != "tcp" or end.host == "*":
             yield from _hosts(prefix, end)
             continue
@@ -128,10 +141,12 @@ def _binds(config: Config) -> Iterator[Problem]:
     if config.insecure:
         return
     for prefix, end in _endpoints(config):
-        if not end.is_local:
-            why = f"{end.host} is reachable from other machines, and this release has neither keys nor encryption"
+        is_face = prefix in ("http", "ui")
+        if not end.is_local and (is_face or not config.security.enabled):
+            why = "the page and the HTTP face ask nobody who they are" if is_face else "the mesh has no keys"
+            cure = "" if is_face else "'security.enabled: true' gives it keys; or "
             yield (
-                f"{prefix}.host",
-                f"refused: {why}",
-                "use 127.0.0.1 (an SSH tunnel reaches it), or accept the risk with 'insecure: true'",
+                prefix if prefix.endswith(".proxies") else f"{prefix}.host",
+                f"refused: {end.host} is reachable from other machines, and {why}",
+                f"{cure}use 127.0.0.1 (an SSH tunnel reaches it), or accept the risk with 'insecure: true'",
             )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from tempfile import gettempdir
+from typing import Literal, cast, get_args
 
 from .errors import ConfigError
 
+MAX_SOCKET_PATH = 100
 Protocol = Literal["tcp", "ipc", "inproc"]
 
 
@@ -30,6 +33,19 @@ class Endpoint:
         """What ZeroMQ is given."""
         return f"tcp://{self.host}:{self.port}" if self.protocol == "tcp" else f"{self.protocol}://{self.host}"
 
+    @classmethod
+    def parse(cls, address: str) -> Endpoint:
+        """The endpoint of an address such as ``tcp://10.0.0.2:7781`` or ``ipc:///run/ragq/llm``.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        protocol, separator, rest = address.partition("://")
+        host, _, port = rest.rpartition(":") if protocol == "tcp" else (rest, "", "0")
+        if not (separator and host and port.isdecimal() and protocol in get_args(Protocol)):
+            raise ConfigError(f"'{address}' is no address", help="write tcp://HOST:PORT, ipc://PATH or inproc://NAME")
+        return cls(int(port), host, cast("Protocol", protocol))
+
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
@@ -45,11 +61,21 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Where one proxy listens: in front for clients, at the back for workers."""
+
+    front_end: Endpoint
+    back_end: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """What every service's section has.
 
     Attributes:
         module: name of the service's class among the installed plug-ins; empty means its own name.
+        proxies: further proxies beside ``front_end`` and ``back_end``, equal to the first, each
+            ``FRONT BACK``: ``tcp://10.0.0.2:7781 tcp://10.0.0.2:7782``.
         num_workers: processes that serve it.
         slots: calls that one worker takes at a time; 0 means the service's own choice.
         options: free settings for a third-party service.
@@ -59,9 +85,32 @@ class Service:
     module: str = ""
     front_end: Endpoint = field(default_factory=Endpoint)
     back_end: Endpoint = field(default_factory=Endpoint)
+    proxies: list[str] = field(default_factory=list)
     num_workers: int = 1
     slots: int = 0
     options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Every proxy of the service, the one of ``front_end`` and ``back_end`` first."""
+        return [Pair(self.front_end, self.back_end), *map(_pair, self.proxies)]
+
+    @property
+    def fronts(self) -> list[str]:
+        """The addresses that clients connect to."""
+        return [pair.front_end.address for pair in self.pairs]
+
+    @property
+    def backs(self) -> list[str]:
+        """The addresses that workers connect to."""
+        return [pair.back_end.address for pair in self.pairs]
+
+
+def _pair(text: str) -> Pair:
+    match text.split():
+        case [front, back]:
+            return Pair(Endpoint.parse(front), Endpoint.parse(back))
+    raise ConfigError(f"proxies: '{text}' is not FRONT BACK", help="such as 'tcp://HOST:7781 tcp://HOST:7782'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +196,23 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Security:
+    """Keys and encryption (CURVE) on every socket of the mesh.
+
+    Attributes:
+        enabled: without it only this machine may reach the mesh, unless ``insecure`` says otherwise.
+        folder: the proxies' keys and the list of those who may come; empty means ``keys`` in the data directory.
+        client: file with the credential of the clients here; empty means ``client.key`` in that folder.
+        worker: file with the credential of the workers here; empty means ``worker.key`` in that folder.
+    """
+
+    enabled: bool = False
+    folder: str = ""
+    client: str = ""
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """How questions are answered.
 
@@ -186,6 +252,7 @@ class Config:
     port_offset: int = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     insecure: bool = False
+    security: Security = field(default_factory=Security)
     llm: LLM = field(default_factory=LLM)
     index: Index = field(default_factory=Index)
     tuning: Tuning = field(default_factory=Tuning)
@@ -207,6 +274,22 @@ class Config:
         if name not in known:
             raise ConfigError(f"no service '{name}' in the configuration", help=f"known: {', '.join(known)}")
         return known[name]
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where the proxies' keys and the list of those who may come are."""
+        return Path(self.security.folder) if self.security.folder else self.home / "keys"
+
+    def control_address(self, service: str, number: int = 0) -> str:
+        """Where the proxy ``number`` of a service takes orders from this machine: ``ragq drain``, the launcher.
+
+        A path of more than a hundred characters does not fit a socket file, so it is short and tells homes apart.
+        """
+        name = f"{service}-{number}"
+        path = self.home / "run" / name
+        if len(str(path)) < MAX_SOCKET_PATH:
+            return f"ipc://{path}"
+        return f"ipc://{gettempdir()}/ragq-{zlib.crc32(str(self.home).encode()):08x}/{name}"
 
     @property
     def enabled_services(self) -> list[str]:

@@ -13,14 +13,19 @@
         Unauthenticated           the key was refused
       ServiceError                our fault
         Internal                  a defect, with an id to look up in the log
+          PoisonCall              two workers died with this call
         BackendError              a model runtime or a store failed
         ModelNotLoaded            the role has no model yet
       MeshError                   between us; worth another try
         Busy                      a queue is full
+          OverLimit               this client has too much under way
         WorkerLost                the worker died with the call
+        ConnectionLost            the connection to the proxy broke during the call
         Unreachable               nobody answers at the endpoint
+          Draining                the proxy shuts down and takes no more calls
         DeadlineExceeded          the time given was not enough
         DataLoss                  a stream arrived with a gap
+          Corrupted               a stream arrived with another checksum
         VersionMismatch           the two ends speak different protocols
       Cancelled                   the caller gave up
     ConfigError                   ragq.yml is wrong; never on the wire
@@ -40,12 +45,14 @@ class RagqError(Exception):
         code: gRPC status number.
         reason: stable word in capitals; programs compare this, people read the message.
         retryable: whether the same call may succeed later.
+        never_ran: whether it is certain that no worker began the call, so that any call may be sent again.
         help: what to do about it, one sentence, may be empty.
     """
 
     code = 2
     reason = "UNKNOWN"
     retryable = False
+    never_ran = False
 
     def __init__(self, message: str, *, help: str = "", retry_after_s: float = 0.0) -> None:  # noqa: A002 - the word users read
         super().__init__(message)
@@ -113,6 +120,12 @@ class Internal(ServiceError):
     """A defect; the message carries an id that stands in the service's log."""
 
 
+class PoisonCall(Internal):
+    """Two workers died with this call; it is not given to a third."""
+
+    reason = "POISON_CALL"
+
+
 class BackendError(ServiceError):
     """A model runtime or a store failed."""
 
@@ -134,7 +147,13 @@ class MeshError(RagqError):
 class Busy(MeshError):
     """A queue is full; ``retry_after_s`` tells when to come back."""
 
-    code, reason = 8, "QUEUE_FULL"
+    code, reason, never_ran = 8, "QUEUE_FULL", True
+
+
+class OverLimit(Busy):
+    """This client has as many calls or bytes under way as one client may."""
+
+    reason = "CLIENT_LIMIT"
 
 
 class WorkerLost(MeshError, ConnectionError):
@@ -143,10 +162,22 @@ class WorkerLost(MeshError, ConnectionError):
     reason = "WORKER_LOST"
 
 
+class ConnectionLost(MeshError, ConnectionError):
+    """The connection to the proxy broke while the call was under way; it may have run."""
+
+    reason = "CONNECTION_LOST"
+
+
 class Unreachable(MeshError, ConnectionError):
     """Nobody answers at the endpoint, or no worker stands behind it."""
 
-    reason = "NO_WORKERS"
+    reason, never_ran = "NO_WORKERS", True
+
+
+class Draining(Unreachable):
+    """The proxy shuts down and takes no more calls; another one does."""
+
+    reason = "DRAINING"
 
 
 class DeadlineExceeded(MeshError, TimeoutError):
@@ -159,6 +190,12 @@ class DataLoss(MeshError):
     """A stream arrived with a gap."""
 
     code, reason = 15, "STREAM_GAP"
+
+
+class Corrupted(DataLoss):
+    """A stream arrived with another checksum than it was sent with."""
+
+    reason = "CRC"
 
 
 class VersionMismatch(MeshError):
@@ -205,8 +242,8 @@ class PortBusy(RagqError):
 
 _ON_THE_WIRE: tuple[type[RagqError], ...] = (
     RagqError, BadRequest, UnknownMethod, NotFound, AlreadyExists, TooLarge, Forbidden,
-    Unauthenticated, Internal, BackendError, ModelNotLoaded, MeshError, Busy, WorkerLost,
-    Unreachable, DeadlineExceeded, DataLoss, VersionMismatch, Cancelled,
+    Unauthenticated, Internal, PoisonCall, BackendError, ModelNotLoaded, MeshError, Busy, OverLimit, WorkerLost,
+    ConnectionLost, Unreachable, Draining, DeadlineExceeded, DataLoss, Corrupted, VersionMismatch, Cancelled,
 )  # fmt: skip
 BY_REASON: dict[str, type[RagqError]] = {cls.reason: cls for cls in _ON_THE_WIRE}
 _BY_CODE: dict[int, type[RagqError]] = {cls.code: cls for cls in reversed(_ON_THE_WIRE)}

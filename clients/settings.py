@@ -25,7 +25,12 @@ __all__ = ["TOP_LEVEL", "Loaded", "Shown", "config_schema", "load", "rows", "sho
 TOP_LEVEL = frozenset(
     name for name, hint in hints(Config).items() if not is_dataclass(hint) and get_origin(hint) is not dict
 )
-PATHS = frozenset({"data_dir", "llm.state_path", "index.chroma_path", "index.sqlite_db_path", "index.roots"})
+PATHS = frozenset(
+    {
+        "data_dir", "llm.state_path", "index.chroma_path", "index.sqlite_db_path", "index.roots",
+        "security.folder", "security.client", "security.worker",
+    }
+)  # fmt: skip
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -185,7 +190,8 @@ def _with_offset(config: Config) -> Config:
         return replace(end, port=end.port + step) if end.protocol == "tcp" else end
 
     def service(section: Any) -> Any:
-        return replace(section, front_end=moved(section.front_end), back_end=moved(section.back_end))
+        pairs = [f"{moved(pair.front_end).address} {moved(pair.back_end).address}" for pair in section.pairs[1:]]
+        return replace(section, front_end=moved(section.front_end), back_end=moved(section.back_end), proxies=pairs)
 
     return replace(
         config,

@@ -29,6 +29,7 @@ DEFAULT_TTL_MS = 30_000
 MAX_TTL_MS = 24 * 3600 * 1000
 MAX_MESSAGE_CHARS = 8000
 MAX_STATUS = 16
+TRACE = struct.Struct("<B16s8sB")
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -38,6 +39,8 @@ E = TypeVar("E")
 class Kind(IntEnum):
     """The messages of the protocol."""
 
+    HELLO = 1
+    WELCOME = 2
     CALL = 3
     REPLY = 4
     CHUNK = 5
@@ -50,7 +53,9 @@ class Kind(IntEnum):
     DRAIN = 12
     RESET = 13
     BYE = 14
+    NACK = 15
     PING = 16
+    PONG = 17
     STATUS = 18
 
 
@@ -59,6 +64,9 @@ class Flag(IntFlag):
 
     IDEMPOTENT = 1
     WANTS_STREAM = 2
+    STREAMS_INPUT = 4
+    TRACED = 8
+    BULK = 32
     BODY_IN_BUFFERS = 64
     LEGACY = 256
 
@@ -75,6 +83,7 @@ class Envelope:
         ttl_ms: milliseconds left when this hop sent it; 0 means the receiver's default.
         seq: number of a chunk, or a count of slots and stream credits.
         method: crc32 of ``service.method/1``.
+        trace: empty, or the trace block of 26 bytes (flag TRACED).
         num_buffers: raw frames that follow this one.
     """
 
@@ -89,15 +98,17 @@ class Envelope:
     meta: bytes = b""
     body: bytes = b""
     num_buffers: int = 0
+    trace: bytes = b""
 
     def encode(self) -> bytes:
         """The frame for this envelope."""
         counts = len(self.meta) | self.num_buffers << 24
+        flags = self.flags | Flag.TRACED if self.trace else self.flags
         header = HEADER.pack(
-            MAGIC, VERSION, self.kind, self.flags, self.status, self.attempt,
+            MAGIC, VERSION, self.kind, flags, self.status, self.attempt,
             self.id, self.ttl_ms, self.seq, self.method, counts,
         )  # fmt: skip
-        return b"".join((header, self.meta, self.body))
+        return b"".join((header, self.trace, self.meta, self.body))
 
 
 class Header(NamedTuple):
@@ -131,7 +142,8 @@ def peek(frame: Buffer) -> Header:
     if header.version != VERSION:
         raise VersionMismatch(f"a message of protocol version {header.version} meets version {VERSION}")
     num_meta = header.counts & 0xFFFFFF
-    if num_meta > min(MAX_META, len(frame) - HEADER.size) or header.counts >> 24 > MAX_BUFFERS:
+    before = HEADER.size + (TRACE.size if header.flags & Flag.TRACED else 0)
+    if num_meta > min(MAX_META, len(frame) - before) or header.counts >> 24 > MAX_BUFFERS:
         raise BadRequest("the envelope's lengths do not fit its frame")
     return header
 
@@ -139,16 +151,18 @@ def peek(frame: Buffer) -> Header:
 def decode(frame: Buffer) -> Envelope:
     """The envelope of a frame; BadRequest or VersionMismatch if it is not one."""
     head = peek(frame)
-    meta_end = HEADER.size + (head.counts & 0xFFFFFF)
+    meta_begin = HEADER.size + (TRACE.size if head.flags & Flag.TRACED else 0)
+    meta_end = meta_begin + (head.counts & 0xFFFFFF)
     try:
         kind = Kind(head.kind)
     except ValueError:
         raise BadRequest(f"unknown kind of message: {head.kind}") from None
     raw = bytes(frame)
     return Envelope(
-        kind=kind, id=head.id, flags=head.flags, status=head.status, attempt=head.attempt,
+        kind=kind, id=head.id, flags=head.flags & ~Flag.TRACED, status=head.status, attempt=head.attempt,
         ttl_ms=head.ttl_ms, seq=head.seq, method=head.method,
-        meta=raw[HEADER.size : meta_end], body=raw[meta_end:], num_buffers=head.counts >> 24,
+        meta=raw[meta_begin:meta_end], body=raw[meta_end:], num_buffers=head.counts >> 24,
+        trace=raw[HEADER.size : meta_begin],
     )  # fmt: skip
 
 
@@ -253,8 +267,39 @@ def method_key(name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Hello:
+    """What a client says first on a connection, so that the proxy can tell it when it is about to leave."""
+
+    version: str = ""
+    host: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a proxy answers: who it is, and what one client may have under way.
+
+    Attributes:
+        proxy: id of this run of the proxy.
+        max_calls: calls of one client at a time.
+        max_bytes: bytes of one client's calls at a time.
+    """
+
+    proxy: str
+    service: str
+    max_calls: int = 0
+    max_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """What a worker says when it offers itself to a proxy."""
+    """What a worker says when it offers itself to a proxy.
+
+    Attributes:
+        slots: calls that this proxy may give it at a time.
+        max_stall_s: seconds without a beat after which its calls are given up; 0 means never.
+        version: of ragq, for the status page.
+    """
 
     uuid: str
     pid: int
@@ -263,15 +308,25 @@ class Ready:
     methods: list[str]
     slots: int
     started_at: float = 0.0
+    max_stall_s: float = 60.0
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker says every half second; ``running`` are the calls it holds, as (route, id)."""
+    """What a worker says every half second.
+
+    Attributes:
+        running: the calls it holds of this proxy, as (route, id).
+        lag_s: how late its loop was at worst since the last beat.
+        cpu_s: processor time of its process since the start.
+    """
 
     running: list[tuple[bytes, int]] = field(default_factory=list)
     rss_bytes: int = 0
     note: str = ""
+    lag_s: float = 0.0
+    cpu_s: float = 0.0
 
 
 Clock = Callable[[], float]

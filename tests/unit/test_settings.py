@@ -194,7 +194,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, said: str, write: Write)
         ("ask: {threshold: 1.5}", "ask.threshold: 1.5 is outside 0..1"),
         ("ask: {threshold: .nan}", "ask.threshold: nan is outside 0..1"),
         ("ask: {top_k: 0}", "ask.top_k: 0 is too small"),
-        ("http: {host: 0.0.0.0}", "neither keys nor encryption"),
+        ("http: {host: 0.0.0.0}", "ask nobody who they are"),
         ("llm: {back_end: {host: 10.0.0.7}}", "llm.back_end.host: refused"),
         ("insecure: true\nllm: {back_end: {host: '*'}}", "cannot be connected to"),
         ("llm: {front_end: {protocol: ipc}}", "wants a path"),

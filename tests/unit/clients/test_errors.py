@@ -68,7 +68,17 @@ def test_an_unknown_reason_falls_back_to_the_code(code: int, name: str) -> None:
 
 def test_only_what_lies_between_the_two_ends_is_worth_another_try() -> None:
     retryable = {name for name, kind in classes().items() if kind.retryable}
-    assert retryable == {"MeshError", "Busy", "WorkerLost", "Unreachable", "DataLoss"}
+    between = {"MeshError", "Busy", "OverLimit", "WorkerLost", "ConnectionLost", "Unreachable", "Draining"}
+    assert retryable == between | {"DataLoss", "Corrupted"}
+
+
+def test_what_no_worker_began_is_known() -> None:
+    assert {name for name, kind in classes().items() if kind.never_ran} == {
+        "Busy",
+        "OverLimit",
+        "Unreachable",
+        "Draining",
+    }
 
 
 def test_pythons_own_words_catch_them_too() -> None:

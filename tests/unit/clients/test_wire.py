@@ -33,7 +33,9 @@ from clients.wire import (
 
 ENVELOPES = st.builds(
     Envelope,
-    kind=st.sampled_from(Kind), id=st.integers(0, 2**64 - 1), flags=st.integers(0, 2**16 - 1),
+    kind=st.sampled_from(Kind), id=st.integers(0, 2**64 - 1),
+    flags=st.integers(0, 2**16 - 1).map(lambda flags: flags & ~Flag.TRACED),
+    trace=st.sampled_from([b"", bytes(range(26))]),
     status=st.integers(0, 255), attempt=st.integers(0, 255), ttl_ms=st.integers(0, 2**32 - 1),
     seq=st.integers(0, 2**32 - 1), method=st.integers(0, 2**32 - 1), meta=st.binary(max_size=100),
     body=st.binary(max_size=100), num_buffers=st.integers(0, MAX_BUFFERS),
