@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from . import sockets
 from .calls import CONNECT_TIMEOUT_S, Calls, Pending
 from .errors import Cancelled, RagqError
 from .packing import Buffer
+from .peer import Peer
 from .wire import Envelope, Kind, decode
 
 
@@ -25,7 +25,7 @@ class Link:
         self._inbox: deque[Pending | Envelope] = deque()
         self._closing = False
         self._is_over = False
-        self._peer = sockets.Peer(address)
+        self._peer = Peer(address)
         self._thread = threading.Thread(target=self._run, name=f"ragq {address}", daemon=True)
         self._thread.start()
 

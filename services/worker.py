@@ -20,6 +20,7 @@ from clients import sockets
 from clients.config import Config
 from clients.errors import RagqError
 from clients.packing import pack
+from clients.peer import Peer
 from clients.wire import (
     BEAT_INTERVAL_S,
     DEFAULT_TTL_MS,
@@ -65,7 +66,7 @@ class Worker:
         self.slots = slots or service.slots
         self._handling = Handling(service)
         self._threads = Threads(service.name)
-        self._peer = sockets.Peer(address, linger_ms=sockets.LINGER_MS)
+        self._peer = Peer(address, linger_ms=sockets.LINGER_MS)
         self._outbox: deque[list[Any]] = deque()
         self._running: dict[Key, Running] = {}
         self._ready = Ready(
