@@ -118,11 +118,14 @@ def up(session: Session, roles: tuple[str, ...], no_ui: bool, port_offset: int |
     """Start everything that ragq.yml enables, and keep it running."""
     from clients.settings import load
     from services.launching.launch import launch
+    from services.launching.places import demand_one
 
     given = {"data_dir": session.data_dir, "port_offset": "" if port_offset is None else str(port_offset)}
     loaded = load(session.config_path or None, flags={key: value for key, value in given.items() if value})
     asked = roles or tuple(filter(None, os.environ.get("RAGQ_ROLES", "").replace(",", " ").split()))
     wanted = [name for name in chosen(loaded.config, asked) if not (no_ui and name == "ui")]
+    if "proxy" in asked:
+        demand_one(loaded.config, loaded.config.enabled_services)
     return launch(loaded, plan(loaded.config, wanted, is_strict=wait_ready))
 
 
@@ -154,6 +157,7 @@ def chosen(config: Config, asked: tuple[str, ...]) -> list[str]:
 def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
     """Which processes, which ports and what to wait for."""
     from services.launching.launch import Plan
+    from services.launching.places import left_to_others
 
     return Plan(
         roles=lambda snapshot: list(_roles(config, wanted, snapshot)),
@@ -161,20 +165,23 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
         sockets=list(_sockets(config, wanted)),
         needs_models="llm" in wanted,
         is_strict=is_strict,
+        notes=left_to_others(config, config.enabled_services) if "proxy" in wanted else [],
     )
 
 
 def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
+    from services.launching.places import here
     from services.launching.supervisor import Role, Stage
 
     def command(*words: str) -> tuple[str, ...]:
         return (sys.executable, str(Path(__file__).resolve()), *words, "--config", str(snapshot))
 
     for name in config.enabled_services:
-        if "proxy" in wanted:
-            yield Role(f"proxy-{name}", _part_of_proxy(name, wanted), command("proxy", name), Stage.PROXY)
-        for number in range(1, 1 + config.service(name).num_workers if name in wanted else 1):
-            yield Role(name if number == 1 else f"{name}-{number}", name, command("worker", name), Stage.WORKER)
+        for seat in here(config, name) if "proxy" in wanted else ():
+            number = ("--number", str(seat.number)) if seat.number else ()
+            yield Role(seat.role, _part_of_proxy(name, wanted), command("proxy", name, *number), Stage.PROXY)
+        for nth in range(1, 1 + config.service(name).num_workers if name in wanted else 1):
+            yield Role(name if nth == 1 else f"{name}-{nth}", name, command("worker", name), Stage.WORKER)
     for name in HEALTH:
         if name in wanted:
             yield Role(name, name, command(name), Stage.FACE)
@@ -185,14 +192,16 @@ def _part_of_proxy(name: str, wanted: list[str]) -> str:
 
 
 def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
+    from services.launching.places import here
     from services.launching.readiness import Part, face_probe, proxy_probe, service_probe
 
     for name in config.enabled_services:
         section = config.service(name)
+        ours = [seat.pair.front_end.address for seat in here(config, name)] if "proxy" in wanted else []
         if name in wanted:
-            yield Part(name, service_probe(section.front_end.address, section.num_workers), has_note=True)
-        elif "proxy" in wanted:
-            yield Part(_part_of_proxy(name, wanted), proxy_probe(section.front_end.address))
+            yield Part(name, service_probe(ours, section.fronts, section.num_workers), has_note=True)
+        elif ours:
+            yield Part(_part_of_proxy(name, wanted), proxy_probe(ours))
     for name, path in HEALTH.items():
         if name in wanted:
             yield Part(name, face_probe(getattr(config, name), path))

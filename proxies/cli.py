@@ -24,12 +24,19 @@ class Session(Protocol):
 
 @click.command()
 @click.argument("name")
+@click.option(
+    "--number",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Which of the service's proxies: 0 is that of front_end and back_end, 1 the first under 'proxies'.",
+)
 @click.pass_obj
-def proxy(session: Session, name: str) -> None:
-    """Run the proxy of one service in the foreground, for systemd, containers or another host."""
+def proxy(session: Session, name: str, number: int) -> None:
+    """Run a proxy of one service in the foreground, for systemd, containers or another host."""
     from proxies.proxy import run
 
-    raise SystemExit(run(session.config(), name))
+    raise SystemExit(run(session.config(), name, number))
 
 
 @click.command()

@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 
 from clients import sockets
-from clients.config import Config, Endpoint
+from clients.config import Config, Endpoint, Pair
 from clients.errors import BadRequest, ConfigError, RagqError, TooLarge
 from clients.packing import MAX_UNARY, pack, pack_map, unpack_map
 from clients.reading import read
@@ -310,17 +310,22 @@ def _empty(monitor: zmq.Socket[bytes]) -> None:
         monitor.recv_multipart()
 
 
-def run(config: Config, service: str) -> int:
-    """Run the proxy of a service in the foreground until SIGTERM or SIGINT, which drain it.
+def run(config: Config, service: str, number: int = 0) -> int:
+    """Run a proxy of a service in the foreground until SIGTERM or SIGINT, which drain it.
+
+    Args:
+        config: names the service's pairs of endpoints.
+        service: whose proxy it is.
+        number: of the pair that it binds.
 
     Raises:
-        ConfigError: an endpoint that other machines reach, without ``insecure: true``.
+        ConfigError: an endpoint that other machines reach, without ``insecure: true``; no such number.
         PortBusy: another process listens there.
     """
-    section = config.service(service)
-    for endpoint in (section.front_end, section.back_end):
+    pair = _pair(config, service, number)
+    for endpoint in (pair.front_end, pair.back_end):
         _refuse_open_bind(endpoint, insecure=config.insecure)
-    proxy = Proxy(service, section.front_end.address, section.back_end.address)
+    proxy = Proxy(service, pair.front_end.address, pair.back_end.address)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         proxy.stop()
@@ -332,6 +337,16 @@ def run(config: Config, service: str) -> int:
     if threading.current_thread() is threading.main_thread():
         sockets.finish()
     return 0
+
+
+def _pair(config: Config, service: str, number: int) -> Pair:
+    pairs = config.service(service).pairs
+    if number >= len(pairs):
+        raise ConfigError(
+            f"{service} has no proxy {number}; its numbers end at {len(pairs) - 1}",
+            help=f"each entry under '{service}.proxies' adds one",
+        )
+    return pairs[number]
 
 
 def _refuse_open_bind(endpoint: Endpoint, *, insecure: bool) -> None:

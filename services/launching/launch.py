@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +36,7 @@ class Plan:
         sockets: ports that have to be free.
         needs_models: the LLM service is among the roles.
         is_strict: end with an error unless everything becomes ready.
+        notes: what a person should know of it, a line each.
     """
 
     roles: Callable[[Path], list[Role]]
@@ -43,6 +44,7 @@ class Plan:
     sockets: list[ports.Socket]
     needs_models: bool
     is_strict: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def launch(loaded: Loaded, plan: Plan) -> int:
@@ -59,7 +61,7 @@ def launch(loaded: Loaded, plan: Plan) -> int:
     home.prepare()
     with home.locked():
         ports.check(plan.sockets)
-        screen.header(loaded)
+        screen.header(loaded, plan.notes)
         if plan.needs_models:
             provision.provide(config, screen.say, screen.console)
         log = LogFile(home.logs / "launcher.log")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clients.config import Config, Endpoint
 from clients.errors import ConfigError, PortBusy, RagqError
+from services.launching.places import Seat, here
 
 _LISTEN = "0A"
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -48,10 +49,17 @@ class Holder:
 
 
 def of_proxy(config: Config, service: str) -> list[Socket]:
-    """What the proxy of a service binds; ipc and inproc have no ports."""
-    section = config.service(service)
-    ends = ((f"{service} front end", section.front_end), (f"{service} back end", section.back_end))
-    return [_socket(use, end) for use, end in ends if end.protocol == "tcp"]
+    """What the proxies of a service bind on this machine; ipc and inproc have no ports."""
+    return [
+        _socket(f"{_name(seat)} {side}", end)
+        for seat in here(config, service)
+        for side, end in (("front end", seat.pair.front_end), ("back end", seat.pair.back_end))
+        if end.protocol == "tcp"
+    ]
+
+
+def _name(seat: Seat) -> str:
+    return f"{seat.service} proxy {seat.number}" if seat.number else seat.service
 
 
 def _socket(use: str, end: Endpoint) -> Socket:

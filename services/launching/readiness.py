@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clients.client import Client
 from clients.config import Face
 from clients.errors import RagqError
+from clients.status import ServiceStatus, WorkerStatus
 
 INTERVAL_S = 0.1
 TRY_S = 1.0
@@ -44,36 +46,48 @@ class Answered:
     note: str
 
 
-def service_probe(address: str, num_workers: int) -> Probe:
-    """A service is ready when its proxy knows all its workers."""
+def service_probe(ours: Sequence[str], fronts: Sequence[str], num_workers: int) -> Probe:
+    """A service is ready when its proxies know all the workers of this machine.
+
+    Args:
+        ours: fronts of the proxies that run here; each of them has to know the workers.
+        fronts: of all proxies; one of them is enough where none is ours.
+        num_workers: how many this machine starts.
+    """
+    enough = all if ours else any
+    asked = ours or fronts
 
     def probe() -> str | None:
-        client = Client(address, timeout_s=TRY_S)
-        try:
-            status = client.status(TRY_S)
-        except RagqError:
+        found = [_status(address) for address in asked]
+        if not enough(status is not None and len(_here(status)) >= num_workers for status in found):
             return None
-        finally:
-            client.close()
-        ready = [worker for worker in status.workers if worker.state == "ready"]
-        return ready[0].note or status.note if len(ready) >= num_workers else None
+        return next((worker.note for status in found if status for worker in _here(status) if worker.note), "")
 
     return probe
 
 
-def proxy_probe(address: str) -> Probe:
-    """A proxy is ready when it answers for itself."""
+def proxy_probe(ours: Sequence[str]) -> Probe:
+    """The proxies of a service are ready when each answers for itself."""
 
     def probe() -> str | None:
-        client = Client(address, timeout_s=TRY_S)
-        try:
-            return client.status(TRY_S).note
-        except RagqError:
-            return None
-        finally:
-            client.close()
+        found = [_status(address) for address in ours]
+        notes = [status.note for status in found if status is not None]
+        return notes[0] if len(notes) == len(ours) else None
 
     return probe
+
+
+def _status(address: str) -> ServiceStatus | None:
+    with Client(address, timeout_s=TRY_S) as client:
+        try:
+            return client.status(TRY_S)
+        except RagqError:
+            return None
+
+
+def _here(status: ServiceStatus) -> list[WorkerStatus]:
+    """The workers of this machine that take calls."""
+    return [worker for worker in status.workers if worker.state == "ready" and worker.host == socket.gethostname()]
 
 
 def face_probe(face: Face, path: str) -> Probe:

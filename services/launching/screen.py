@@ -58,15 +58,15 @@ class Screen:
         except OSError:
             self.console.on_broken_pipe()
 
-    def header(self, loaded: Loaded) -> None:
-        """Version, data directory and the configuration used."""
+    def header(self, loaded: Loaded, notes: Sequence[str] = ()) -> None:
+        """Version, data directory and the configuration used; then what should be known, a line each."""
         config = short(loaded.path) if loaded.path else "built-in (run 'ragq init' to write ragq.yml)"
         self.say(
             Text.assemble(
                 ("ragq " + own_version(), "bold"), f"  ·  data {short(loaded.config.home)}  ·  config: {config}"
             )
         )
-        for warning in loaded.warnings:
+        for warning in (*loaded.warnings, *notes):
             self.say(Text(f"note: {warning}", style="yellow"))
         self.say()
 
@@ -112,7 +112,7 @@ def footer_lines(config: Config, parts: Sequence[str], took_s: float) -> list[st
     if "http" in parts:
         lines.append(f"API      {url(config.http)}/v1")
     fronts = [
-        f"{name} {config.service(name).front_end.address}"
+        f"{name} {' '.join(config.service(name).fronts)}"
         for name in config.enabled_services
         if {name, f"proxy-{name}"} & set(parts)
     ]

@@ -15,10 +15,10 @@ import click
 import pytest
 
 import service
-from clients.config import Config, Endpoint, Face, Index, Service, Tuning
+from clients.config import LLM, Config, Endpoint, Face, Index, Service, Tuning
 from clients.errors import BadRequest, ConfigError, Internal, ModelNotLoaded, PortBusy
 from clients.settings import Loaded
-from services.launching import launch, ports, provision
+from services.launching import launch, places, ports, provision
 from services.launching.home import HomeLocked
 from services.launching.ports import PortTaken, Socket
 from services.launching.readiness import Answered
@@ -67,6 +67,39 @@ def test_one_role_alone_needs_only_its_own_ports() -> None:
     plan = service.plan(config, ["llm"])
     assert (plan.sockets, plan.needs_models, [part.name for part in plan.parts]) == ([], True, ["llm"])
     assert [one.port for one in service.plan(config, ["http", "ui"]).sockets] == [7780, 8501]
+
+
+TWO = Config(llm=LLM(proxies=["tcp://127.0.0.1:7791 tcp://127.0.0.1:7792"]), index=Index(enabled=False))
+AWAY = "tcp://203.0.113.7:7781 tcp://203.0.113.7:7782"
+
+
+def test_every_proxy_of_a_service_has_a_process_and_ports_of_its_own() -> None:
+    assert names(TWO, "proxy", "llm") == ["proxy-llm", "proxy-llm-1", "llm"]
+    plan = service.plan(TWO, ["proxy"])
+    roles = {role.name: role for role in plan.roles(SNAPSHOT)}
+    assert roles["proxy-llm-1"].command[2:6] == ("proxy", "llm", "--number", "1")
+    assert [(one.use, one.port) for one in plan.sockets] == [
+        ("llm front end", 7781), ("llm back end", 7782),
+        ("llm proxy 1 front end", 7791), ("llm proxy 1 back end", 7792),
+    ]  # fmt: skip
+
+
+def test_a_proxy_of_another_machine_is_left_to_it_with_a_line() -> None:
+    config = replace(TWO, llm=LLM(proxies=[AWAY]))
+    plan = service.plan(config, ["proxy"])
+    assert [role.name for role in plan.roles(SNAPSHOT)] == ["proxy-llm"]
+    assert plan.notes == ["proxy-llm-1 belongs to 203.0.113.7; 'ragq up --role proxy' starts it there"]
+    assert service.plan(config, ["llm"]).notes == []
+
+
+def test_a_machine_that_is_asked_for_proxies_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = {"host": "203.0.113.7"}
+    (tmp_path / "ragq.yml").write_text(
+        json.dumps({"insecure": True, "index": {"enabled": False}, "llm": {"front_end": away, "back_end": away}})
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAGQ_HOME", str(tmp_path / "home"))
+    assert service.main(["up", "--role", "proxy"]) == 2
 
 
 def test_a_disabled_part_is_not_started() -> None:
@@ -135,6 +168,14 @@ def test_a_port_is_free_again_after_its_listener(listener: socket.socket) -> Non
     listener.close()
     assert ports.is_free(wanted)
     assert ports.holder(wanted.port) is None
+
+
+def test_only_addresses_of_this_machine_are_here() -> None:
+    for host in ("127.0.0.1", "localhost", "0.0.0.0", "::"):
+        assert places.is_here(Endpoint(7781, host)), host
+    for host in ("203.0.113.1", "no-such-host.invalid"):
+        assert not places.is_here(Endpoint(7781, host)), host
+    assert places.is_here(Endpoint(0, "/run/ragq/llm", "ipc"))
 
 
 def test_an_address_of_another_machine_is_a_configuration_error() -> None:
