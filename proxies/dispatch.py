@@ -7,49 +7,39 @@ sent comes out as actions, in order.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from clients.errors import (
     Busy,
     Cancelled,
     DeadlineExceeded,
+    Draining,
     Internal,
     RagqError,
     UnknownMethod,
     Unreachable,
     WorkerLost,
 )
-from clients.wire import Beat, Ready
+from clients.wire import Beat, Flag, Ready, method_key
 from proxies.actions import Action, CancelAt, Dispatch, Fail, Reset
+from proxies.limits import USUAL, Limits
 from proxies.parties import Call, Key, Worker
+from proxies.tally import Tally
 from proxies.waiting import Waiting
 
-MAX_WAITING = 1000
-MAX_WAITING_BYTES = 64 << 20
 MAX_ATTEMPTS = 2
 GRACE_S = 15.0
 LOST_AFTER_S = 1.5
 
 
-@dataclass(slots=True)
-class Counts:
-    """What has happened since the start."""
-
-    calls: int = 0
-    failed: int = 0
-    requeued: int = 0
-
-
 class Dispatcher:
     """The calls and workers of one service."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, limits: Limits = USUAL) -> None:
+        self.limits = limits
         self.workers: dict[bytes, Worker] = {}
         self.calls: dict[Key, Call] = {}
-        self.counts = Counts()
-        self.latencies: deque[float] = deque(maxlen=1000)
+        self.tally = Tally()
         self.is_draining = False
         self._waiting = Waiting()
         self._timers: list[tuple[float, Key]] = []
@@ -73,9 +63,10 @@ class Dispatcher:
         """A call came in."""
         if call.key in self.calls:
             return
-        self.counts.calls += 1
+        self.tally.calls += 1
         refusal = self._refusal(call)
         if refusal is not None:
+            self.tally.refusals[refusal.reason] += 1
             self._fail(call, refusal)
             return
         self.calls[call.key] = call
@@ -88,14 +79,13 @@ class Dispatcher:
 
     def _refusal(self, call: Call) -> RagqError | None:
         if self.is_draining:
-            return Unreachable(
-                "the proxy is shutting down", help="try again; another proxy or a new start will take it"
-            )
+            return Draining("the proxy is shutting down", help="another proxy, or the next start, takes the call")
         if self.workers and not any(call.method in w.methods for w in self.workers.values()):
             return UnknownMethod(
                 f"no worker serves method {call.method:#010x}", help="client and service may be of different versions"
             )
-        if len(self._waiting) >= MAX_WAITING or self._waiting.num_bytes + call.size > MAX_WAITING_BYTES:
+        full = len(self._waiting) >= self.limits.max_waiting
+        if full or self._waiting.num_bytes + call.size > self.limits.max_waiting_bytes:
             return Busy(f"{len(self._waiting)} calls wait already", help="try again a little later", retry_after_s=0.5)
         return None
 
@@ -123,6 +113,8 @@ class Dispatcher:
 
     def ready(self, worker_id: bytes, ready: Ready, methods: frozenset[int], now: float) -> None:
         """A worker offers itself, for the first time or again; an older row of the same worker is retired."""
+        for name in ready.methods:
+            self.tally.serves(method_key(name), name)
         known = self.workers.get(worker_id)
         if known is not None and known.ready.uuid == ready.uuid:
             known.ready, known.methods, known.beat_at = ready, methods, now
@@ -146,11 +138,12 @@ class Dispatcher:
             return
         was_suspect = worker.is_suspect(now)
         worker.beat, worker.beat_at = beat, now
+        had_refused, worker.has_refused = worker.has_refused, False
         for call in [c for c in worker.running.values() if c.dispatched < now - LOST_AFTER_S]:
             call.misses = 0 if call.key in held else call.misses + 1
             if call.misses >= 2:
                 self._lose(call, worker, now, died=False)
-        if was_suspect:
+        if was_suspect or had_refused:
             self._assign(now)
 
     def drain_worker(self, worker_id: bytes) -> bool:
@@ -191,7 +184,7 @@ class Dispatcher:
             poison = "two workers died with this call; it is not given to a third"
             self._end(call, Internal(poison, help="the worker's log tells why it died"))
         elif call.may_rerun and now < call.deadline:
-            self.counts.requeued += 1
+            self.tally.requeued += 1
             self._waiting.add(call, first=True)
             self._assign(now)
         else:
@@ -205,21 +198,68 @@ class Dispatcher:
         if call is None:
             return False
         call.has_chunks = True
+        self.tally.chunks += 1
         return not call.is_answered
 
-    def replied(self, worker_id: bytes, key: Key, now: float, *, failed: bool) -> Call | None:
-        """A worker ended a call; the call if its client waits for the answer, else None."""
+    def nack(self, worker_id: bytes, key: Key, now: float) -> None:
+        """A worker has not begun a call, because it has as many as it can take; another one may."""
         call = self._held(worker_id, key)
         if call is None or call.worker is None:
+            return
+        self.tally.nacks += 1
+        call.worker.has_refused = True
+        del call.worker.running[key]
+        call.worker = None
+        if call.is_answered:
+            self._forget(call)
+        else:
+            self._waiting.add(call, first=True)
+            self._assign(now)
+
+    def credited(self, worker_id: bytes, key: Key) -> bool:
+        """A worker asks a client for chunks; whether the client is there. From now on the call stays where it is."""
+        call = self._held(worker_id, key)
+        if call is None or not call.flags & Flag.STREAMS_INPUT:
+            return False
+        call.has_chunks = True
+        return not call.is_answered
+
+    def input_of(self, key: Key) -> bytes | None:
+        """The worker that gets what a client sends to its call; None when nobody takes it."""
+        call = self.calls.get(key)
+        return None if call is None or call.is_answered or call.worker is None else call.worker.id
+
+    def replied(
+        self, worker_id: bytes, key: Key, now: float, *, failed: bool, code: int = 2, reason: str = ""
+    ) -> Call | None:
+        """A worker ended a call; the call if its client waits for the answer, else None.
+
+        Args:
+            worker_id: who sent it.
+            key: the call.
+            now: the time.
+            failed: whether it is an ERROR; then ``code`` and ``reason`` tell which.
+            code: gRPC number of the error.
+            reason: its stable word.
+        """
+        call = self._held(worker_id, key)
+        if call is None or call.worker is None:
+            self.tally.late_replies += 1
             return None
         worker = call.worker
         del worker.running[key]
         worker.took(now - call.dispatched, now)
+        worker.has_refused = False
         self._forget(call)
-        self.latencies.append(now - call.arrived)
-        self.counts.failed += failed
         self._assign(now)
-        return None if call.is_answered else call
+        if call.is_answered:
+            self.tally.late_replies += 1
+            return None
+        if failed:
+            self.tally.failed_with(call.method, code, reason)
+        else:
+            self.tally.answered(call.method, call.dispatched - call.arrived, now - call.dispatched)
+        return call
 
     def _held(self, worker_id: bytes, key: Key) -> Call | None:
         call = self.calls.get(key)
@@ -233,6 +273,10 @@ class Dispatcher:
         while self._timers and self._timers[0][0] <= now:
             call = self.calls.get(heapq.heappop(self._timers)[1])
             if call is not None and not call.is_answered and call.deadline <= now:
+                if call.worker is None:
+                    self.tally.expired_waiting += 1
+                else:
+                    self.tally.expired_running += 1
                 where = "waited in the queue" if call.worker is None else "was worked on"
                 self._finish_early(call, DeadlineExceeded(f"the time of the call ran out while it {where}"))
         if self._waiting and not self.workers and now - self._lonely_since > GRACE_S:
@@ -285,7 +329,7 @@ class Dispatcher:
         self._forget(call)
 
     def _fail(self, call: Call, error: RagqError) -> None:
-        self.counts.failed += 1
+        self.tally.failed_with(call.method, error.code, error.reason)
         self._actions.append(Fail(call, error))
 
     def _forget(self, call: Call) -> None:

@@ -58,6 +58,7 @@ class Worker:
     ewma_at: float = 0.0
     used: float = 0.0
     is_draining: bool = False
+    has_refused: bool = False
     beat: Beat = field(default_factory=Beat)
 
     def is_suspect(self, now: float) -> bool:
@@ -67,7 +68,7 @@ class Worker:
     def can_take(self, method: int, now: float) -> bool:
         """Whether it may get a call of this method now."""
         free = len(self.running) < self.ready.slots
-        return free and method in self.methods and not self.is_draining and not self.is_suspect(now)
+        return free and method in self.methods and not (self.is_draining or self.has_refused or self.is_suspect(now))
 
     def cost(self, now: float) -> tuple[float, float]:
         """What to minimise: peak-EWMA of its latency times the calls it would hold; ties to the least recently used."""

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import os
 import statistics
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
-from clients.status import ServiceStatus, WorkerStatus
+from clients.status import ServiceStats, ServiceStatus, WorkerStatus
 from proxies.dispatch import Dispatcher
 from proxies.parties import Worker
+from proxies.tally import BOUNDS_S
 
 
 def report(service: str, dispatcher: Dispatcher, started: float, now: float) -> ServiceStatus:
     """The state of a service: its workers, its queue, and what it has done since the start."""
-    d = dispatcher
+    d, t = dispatcher, dispatcher.tally
     return ServiceStatus(
         service=service, state="draining" if d.is_draining else "ready" if d.workers else "starting",
         workers=[_worker(w, now) for w in d.workers.values()],
         queued=d.num_waiting, running=len(d.calls) - d.num_waiting, pid=os.getpid(), up_s=now - started,
-        note="" if d.workers else "no worker is there" if d.counts.calls else "no worker has come yet",
-        num_calls=d.counts.calls, num_failed=d.counts.failed, num_requeued=d.counts.requeued, p95_s=_p95(d.latencies),
+        note="" if d.workers else "no worker is there" if t.calls else "no worker has come yet",
+        num_calls=t.calls, num_failed=t.failed, num_requeued=t.requeued, p95_s=_p95(t.latencies),
+    )  # fmt: skip
+
+
+def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> ServiceStats:
+    """What a service has counted since the start of its proxy, and what it holds now."""
+    d, t = dispatcher, dispatcher.tally
+    return ServiceStats(
+        service=service, up_s=now - started, bounds_s=list(BOUNDS_S), methods=t.shown(), calls=t.calls, failed=t.failed,
+        waiting=[d.num_waiting, 0], waiting_bytes=0, running=len(d.calls) - d.num_waiting,
+        slots=sum(w.ready.slots for w in d.workers.values()), clients=len({client for client, _ in d.calls}),
+        workers=dict(Counter(_state(w, now) for w in d.workers.values())),
+        requeued=t.requeued, nacks=t.nacks, refusals=dict(t.refusals), losses=dict(t.losses),
+        expired_waiting=t.expired_waiting, expired_running=t.expired_running, chunks=t.chunks,
+        late_replies=t.late_replies, protocol_errors=t.protocol_errors,
     )  # fmt: skip
 
 
 def _worker(w: Worker, now: float) -> WorkerStatus:
     return WorkerStatus(
         id=w.ready.uuid, pid=w.ready.pid, host=w.ready.host, slots=w.ready.slots, running=len(w.running),
-        state="draining" if w.is_draining else "suspect" if w.is_suspect(now) else "ready",
-        up_s=now - w.since, rss_bytes=w.beat.rss_bytes, note=w.beat.note,
+        state=_state(w, now), up_s=now - w.since, rss_bytes=w.beat.rss_bytes, note=w.beat.note,
     )  # fmt: skip
+
+
+def _state(w: Worker, now: float) -> Literal["ready", "suspect", "draining"]:
+    return "draining" if w.is_draining else "suspect" if w.is_suspect(now) else "ready"
 
 
 def _p95(latencies: Sequence[float]) -> float:

@@ -13,6 +13,7 @@ from clients.errors import (
     Busy,
     Cancelled,
     DeadlineExceeded,
+    Draining,
     Internal,
     RagqError,
     UnknownMethod,
@@ -21,7 +22,8 @@ from clients.errors import (
 )
 from clients.wire import Beat, Flag, Ready
 from proxies.actions import Action, CancelAt, Dispatch, Fail, Reset
-from proxies.dispatch import GRACE_S, MAX_WAITING, MAX_WAITING_BYTES, Dispatcher
+from proxies.dispatch import GRACE_S, Dispatcher
+from proxies.limits import Limits
 from proxies.parties import Call
 
 EMBED, SEARCH = 1, 2
@@ -94,7 +96,7 @@ def test_waiting_calls_are_served_in_their_order(desk: Desk) -> None:
         order += desk.sent_to()
         desk.reply(call)
     assert [call for call, _ in order] == calls
-    assert desk.dispatcher.counts.calls == 3
+    assert desk.dispatcher.tally.calls == 3
 
 
 def test_the_time_in_the_queue_is_told_to_the_worker(desk: Desk) -> None:
@@ -154,7 +156,7 @@ def test_a_method_that_nobody_serves_is_refused_only_while_workers_are_there(des
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(desk: Desk) -> None:
-    for _ in range(MAX_WAITING):
+    for _ in range(Limits().max_waiting):
         desk.call(size=1)
     refused = desk.call(size=1)
     (failure,) = [a for a in desk.actions() if isinstance(a, Fail)]
@@ -167,7 +169,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(desk: Desk) -> None:
 
 
 def test_the_queue_is_limited_in_bytes_too(desk: Desk) -> None:
-    desk.call(size=MAX_WAITING_BYTES)
+    desk.call(size=Limits().max_waiting_bytes)
     refused = desk.call(size=1)
     assert desk.failures() == [(refused, Busy)]
 
@@ -177,7 +179,7 @@ def test_a_call_that_comes_twice_counts_once(desk: Desk) -> None:
     call = desk.call()
     desk.dispatcher.call(Call(call.key, EMBED, AGAIN, [], desk.now, desk.now + 1, 1), desk.now)
     assert len(desk.sent_to()) == 1
-    assert desk.dispatcher.counts.calls == 1
+    assert desk.dispatcher.tally.calls == 1
 
 
 def test_a_cancelled_call_in_the_queue_is_forgotten_at_once(desk: Desk) -> None:
@@ -239,7 +241,7 @@ def test_a_lost_workers_idempotent_call_goes_to_another_before_all_that_wait(des
     second = desk.worker("b")
     assert desk.sent_to()[-1] == (call, second)
     assert waits.worker is None
-    assert desk.dispatcher.counts.requeued == 1
+    assert desk.dispatcher.tally.requeued == 1
 
 
 def test_a_lost_workers_other_call_fails(desk: Desk) -> None:
@@ -362,9 +364,50 @@ def test_a_draining_proxy_refuses_new_calls_and_abandons_the_rest_in_the_end(des
     running, queued = desk.call(), desk.call()
     desk.dispatcher.drain()
     refused = desk.call()
-    assert desk.failures() == [(refused, Unreachable)]
+    assert desk.failures() == [(refused, Draining)]
     desk.dispatcher.abandon()
     assert desk.failures() == [(running, Unreachable), (queued, Unreachable)]
+
+
+def test_a_call_that_a_worker_refuses_goes_to_another_whatever_its_kind(desk: Desk) -> None:
+    desk.worker("a", slots=2)
+    call = desk.call(flags=ONCE)
+    ((_, worker),) = desk.sent_to()
+    other = desk.worker("b")
+    desk.dispatcher.nack(worker, call.key, desk.now)
+    assert desk.sent_to() == [(call, other)]
+    assert (desk.dispatcher.tally.nacks, desk.dispatcher.tally.requeued) == (1, 0)
+
+
+def test_a_worker_that_refused_gets_nothing_until_it_is_heard_of_again(desk: Desk) -> None:
+    worker = desk.worker("a", slots=2)
+    call = desk.call()
+    desk.dispatcher.nack(worker, call.key, desk.now)
+    later = desk.call()
+    assert (call.worker, later.worker) == (None, None)
+    desk.actions()
+    desk.beat(worker)
+    assert desk.sent_to() == [(call, worker), (later, worker)]
+
+
+def test_what_a_client_sends_to_its_call_goes_to_the_worker_that_has_it(desk: Desk) -> None:
+    call = desk.call(flags=AGAIN | Flag.STREAMS_INPUT)
+    assert desk.dispatcher.input_of(call.key) is None
+    worker = desk.worker("a")
+    assert desk.dispatcher.input_of(call.key) == worker
+    assert desk.dispatcher.credited(worker, call.key)
+    assert not desk.dispatcher.credited(b"stranger", call.key)
+    desk.dispatcher.cancel(call.key)
+    assert not desk.dispatcher.credited(worker, call.key)
+    assert desk.dispatcher.input_of(call.key) is None
+
+
+def test_a_call_whose_client_streams_is_not_begun_again(desk: Desk) -> None:
+    worker = desk.worker("a")
+    call = desk.call(flags=AGAIN | Flag.STREAMS_INPUT)
+    desk.dispatcher.credited(worker, call.key)
+    desk.gone(worker)
+    assert desk.failures() == [(call, WorkerLost)]
 
 
 class Life(RuleBasedStateMachine):
@@ -514,7 +557,7 @@ class Life(RuleBasedStateMachine):
         self.look()
         assert all(self.ended[call.key] == 1 for call in self.accepted)
         assert (dispatcher.calls, list(dispatcher._waiting), dispatcher._waiting.num_bytes) == ({}, [], 0)
-        assert dispatcher.counts.calls == len(self.accepted)
+        assert dispatcher.tally.calls == len(self.accepted)
 
 
 TestLife = Life.TestCase
