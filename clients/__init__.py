@@ -7,7 +7,8 @@ from .config import Config
 from .errors import RagqError
 from .index import Chunk, Chunking, Collection, Document, Hit, Job, Text
 from .llm import Message, Ranked
-from .mesh import Events, MeshStatus, Ragq
+from .mesh import Events, Ragq
+from .overview import MeshStatus
 from .wire import Method
 
 __all__ = [

@@ -21,7 +21,8 @@ from .client import Stream
 from .config import Config
 from .index import FINISHED, IndexClient, Job, JobRecord
 from .llm import Generation, LLMClient, Prompt, Token
-from .mesh import MeshStatus, Ragq
+from .mesh import Ragq
+from .overview import MeshStatus
 from .tuning import TuningClient, TuningJob, TuningMethod
 
 P = ParamSpec("P")

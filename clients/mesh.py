@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, Self, overload
 
 from . import rag
 from .answers import Answer, Event, Round
 from .calls import Waiter, waiter, waiting
-from .client import Client, ServiceStatus
+from .client import Client
 from .config import Ask, Config
-from .errors import ConfigError, RagqError
+from .errors import ConfigError
 from .index import IndexClient
 from .llm import LLMClient
+from .overview import MeshStatus, Overview
 from .reading import read
 from .settings import load
 from .tuning import TuningClient
-
-
-@dataclass(frozen=True, slots=True)
-class MeshStatus:
-    """What each service says of itself; a service that does not answer says why in its note."""
-
-    services: list[ServiceStatus]
-
-    @property
-    def ready(self) -> bool:
-        """Whether every service has a worker that takes calls."""
-        return all(service.state == "ready" for service in self.services)
 
 
 class Events:
@@ -86,6 +74,9 @@ class Ragq:
         self._clients = {
             name: Client(given.get(name) or self._address(name), timeout_s=timeout_s) for name in self._names(given)
         }
+        enabled = self.config.enabled_services
+        fronts = {name: [given[name]] if given.get(name) else self.config.service(name).fronts for name in enabled}
+        self._overview = Overview(fronts)
         self.llm = LLMClient(self.client("llm"))
         self.index = IndexClient(self.client("index"))
         self.tuning = TuningClient(self.client("tuning"))
@@ -142,19 +133,12 @@ class Ragq:
         return read(Ask, {**asdict(self.config.ask), **options}, "ask")
 
     def status(self, timeout_s: float = 2.0) -> MeshStatus:
-        """What each enabled service says of itself; never raises for one that is down."""
-        names = self.config.enabled_services
-        with ThreadPoolExecutor(max(1, len(names))) as threads:
-            return MeshStatus(list(threads.map(lambda name: self._status(name, timeout_s), names)))
-
-    def _status(self, name: str, timeout_s: float) -> ServiceStatus:
-        try:
-            return self.client(name).status(timeout_s)
-        except RagqError as error:
-            return ServiceStatus(service=name, state="down", note=error.message)
+        """What each proxy and each enabled service says of itself; never raises for one that is down."""
+        return self._overview.look(timeout_s)
 
     def close(self) -> None:
         """Close every connection; calls under way end with Cancelled."""
+        self._overview.close()
         for client in self._clients.values():
             client.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from clients.mesh import MeshStatus
+from clients.overview import MeshStatus
 from clients.status import ServiceStatus
 
 STATES = ("ready", "starting", "draining", "down")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from clients import Client
 from services.launching.home import Home, read_roles
-from tests.conftest import TOY, LiveMesh, free_ports, merged, start_mesh
+from tests.conftest import ROOT, TOY, LiveMesh, environment, free_ports, merged, start_mesh
 
 pytestmark = pytest.mark.mesh
 
@@ -35,3 +42,47 @@ def test_one_launcher_runs_both_proxies_of_a_service(pair: LiveMesh) -> None:
         with Client(address) as client:
             pids.add(client.status().pid)
     assert pids == {record.pid for record in read_roles(Home(pair.home)) if record.role.startswith("proxy-")}
+
+
+def test_status_shows_both_proxies_and_a_worker_once(pair: LiveMesh) -> None:
+    done = pair.run("status", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert [(p["service"], p["number"]) for p in found["proxies"]] == [("llm", 0), ("llm", 1)]
+    assert "down" not in {p["status"]["state"] for p in found["proxies"]}
+    assert len(found["services"][0]["workers"]) == 1
+    assert "llm 1" in pair.run("status").stdout
+
+
+def test_top_prints_once_where_there_is_no_terminal(pair: LiveMesh) -> None:
+    shown = pair.run("top").stdout
+    assert [line.split()[0] for line in shown.splitlines() if line and line.isupper()] != []
+    board = json.loads(pair.run("top", "--json").stdout)
+    assert [proxy["pid"] > 0 for proxy in board["proxies"]] == [True, True]
+
+
+def test_top_leaves_the_terminal_as_it_was(pair: LiveMesh) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(ROOT / "service.py"), "top", "--config", str(pair.config)]
+    env = {**environment(pair.home), "TERM": "xterm"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    shown = b""
+    while b"PROXY" not in shown:
+        shown += os.read(ours, 4096)
+    process.send_signal(signal.SIGINT)
+    with suppress(OSError):  # the other end was closed
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert process.wait(20) == 0
+    enter, leave, hide, show = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25l", b"\x1b[?25h"
+    assert shown.rindex(enter) < shown.rindex(leave)
+    assert shown.rindex(hide) < shown.rindex(show)
+
+
+def test_any_method_can_be_called_by_name(pair: LiveMesh) -> None:
+    reply = json.loads(pair.run("call", "llm.embed", '{"texts": ["one"]}').stdout)
+    assert len(reply["vectors"]) == 1
+    lines = pair.run("call", "llm.generate", '{"prompt": "hello", "max_tokens": 4}').stdout.splitlines()
+    assert "finish_reason" in json.loads(lines[-1])

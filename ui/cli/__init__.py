@@ -2,6 +2,8 @@
 
 COMMANDS: dict[str, str] = {
     "status": "ui.cli.status:status",
+    "top": "ui.cli.top:top",
+    "call": "ui.cli.call:call",
     "add": "ui.cli.add:add",
     "collections": "ui.cli.collections:collections",
     "documents": "ui.cli.documents:documents",

@@ -16,7 +16,8 @@ from clients.index import (
 from clients.llm import (
     LLMClient,
 )
-from clients.mesh import MeshStatus, Ragq
+from clients.mesh import Ragq
+from clients.overview import MeshStatus, ProxyReport
 from clients.packing import pack, unpack
 from clients.status import ServiceStatus, WorkerStatus
 from clients.wire import Method
@@ -38,7 +39,8 @@ class Desk(Ragq):
         self.down: set[str] = set()
 
     def status(self, timeout_s: float = 2.0) -> MeshStatus:
-        return MeshStatus([self._state(name) for name in ("llm", "index")])
+        states = [self._state(name) for name in ("llm", "index")]
+        return MeshStatus(states, [ProxyReport(s.service, 0, "tcp://127.0.0.1:7781", s) for s in states])
 
     def _state(self, name: str) -> ServiceStatus:
         if name in self.down:
