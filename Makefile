@@ -6,5 +6,5 @@ BIN = $(VENV)/bin
 install: ; python3 -m venv $(VENV) && $(BIN)/pip install -c constraints.txt -e '.[dev]'
 check: ; $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
 test: ; $(BIN)/python -m pytest
-chaos: ; $(BIN)/python -m pytest tests/chaos
+chaos: ; $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "chaos and not slow" tests/chaos
 bench: ; $(BIN)/python benchmarks/decision.py

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from clients import Client, errors
-from clients.wire import Nothing
+from clients.wire import Method, Nothing
 from tests.mesh.processes import Process, Processes, processes, until
-from tests.mesh.trial import COUNT, DIE, ECHO, SEEN, STEP, WAIT, Blob, Count, Wait
+from tests.mesh.trial import ABORT, COUNT, DIE, ECHO, SEEN, STEP, WAIT, Blob, Count, Wait
 
 pytestmark = pytest.mark.chaos
 
@@ -81,11 +81,14 @@ def test_a_stream_of_a_killed_worker_ends_with_an_error(mesh: Processes) -> None
         _ = numbers.reply
 
 
-def test_a_call_that_kills_its_worker_costs_two_workers_and_no_more(mesh: Processes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", [DIE, ABORT], ids=["kill", "abort"])
+def test_a_call_that_kills_its_worker_costs_two_workers_and_no_more(
+    mesh: Processes, tmp_path: Path, method: Method[Wait, Nothing, Nothing]
+) -> None:
     mesh.start_mesh(3)
     client, ran = mesh.client(), tmp_path / "ran"
     with pytest.raises(errors.Internal, match="two workers died"):
-        client.call(DIE, Wait(path=str(ran)))
+        client.call(method, Wait(path=str(ran)))
     assert len(ran.read_text().splitlines()) == 2
     assert client.call(ECHO, Blob("alive")).text == "alive"
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ RUN = """
 import sys
 from clients.settings import load
 from {module} import run
-sys.exit(run(load(sys.argv[1], env={{}}).config, sys.argv[2]))
+sys.exit(run(load(sys.argv[1], env={{}}).config, sys.argv[2], *map(int, sys.argv[3:])))
 """
 MODULES = {"proxy": "proxies.proxy", "worker": "services.worker"}
 OFF = {"llm": {"enabled": False}, "index": {"enabled": False}}
@@ -34,27 +34,62 @@ class Processes:
 
     Attributes:
         path: of the configuration, which names the service's module.
+        fronts: what clients connect to, one address for each proxy.
+        backs: what workers connect to, one address for each proxy.
     """
 
     path: Path
-    address: str
-    back: str
+    fronts: list[str]
+    backs: list[str]
     service: str = "trial"
     started: list[Process] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
 
-    def start(self, role: str, module_path: str = "") -> Process:
-        """Start a proxy or a worker, and return without waiting."""
+    @property
+    def address(self) -> str:
+        """Where the first proxy listens for clients."""
+        return self.fronts[0]
+
+    @property
+    def back(self) -> str:
+        """Where the first proxy listens for workers."""
+        return self.backs[0]
+
+    def start(self, role: str, module_path: str = "", *, number: int = 0, backs: Sequence[str] = ()) -> Process:
+        """Start a proxy or a worker, and return without waiting.
+
+        Args:
+            role: ``proxy`` or ``worker``.
+            module_path: a directory more to import from.
+            number: of the proxy.
+            backs: where the worker finds the proxies, if not where they listen.
+        """
+        path = self._seen_from(backs) if backs else self.path
+        numbers = [str(number)] if number else []
+        code = RUN.format(module=MODULES[role])
+        return self.spawn([sys.executable, "-c", code, str(path), self.service, *numbers], module_path)
+
+    def spawn(self, command: Sequence[str], module_path: str = "") -> Process:
+        """Start any program, which writes to the log and ends with the mesh."""
         paths = [str(ROOT), *([module_path] if module_path else [])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        command = [sys.executable, "-c", RUN.format(module=MODULES[role]), str(self.path), self.service]
         with self.path.with_name("log").open("a") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         self.started.append(process)
         return process
 
+    def _seen_from(self, backs: Sequence[str]) -> Path:
+        """A configuration that names other addresses for the same proxies."""
+        settings = json.loads(self.path.read_text())
+        section = settings["services"][self.service]
+        section["back_end"] = {"port": port_of(backs[0])}
+        section["proxies"] = [f"{front} {back}" for front, back in zip(self.fronts[1:], backs[1:], strict=True)]
+        path = self.path.with_name(f"ragq-{len(self.started)}.yml")
+        path.write_text(json.dumps(settings))
+        return path
+
     def start_mesh(self, num_workers: int, module_path: str = "") -> tuple[Process, list[Process]]:
-        """Start a proxy and workers, and wait until all of them are known."""
+        """Start the first proxy and workers, and wait until all of them are known."""
         proxy = self.start("proxy")
         workers = [self.start("worker", module_path) for _ in range(num_workers)]
         self.wait_workers(num_workers)
@@ -111,17 +146,30 @@ def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def port_of(address: str) -> int:
+    """The port of a TCP address."""
+    return int(address.rpartition(":")[2])
+
+
 @contextmanager
 def processes(
-    directory: Path, module: str = "tests.mesh.trial:Trial", service: str = "trial", **options: Any
+    directory: Path,
+    module: str = "tests.mesh.trial:Trial",
+    service: str = "trial",
+    num_proxies: int = 1,
+    **options: Any,
 ) -> Iterator[Processes]:
     """A service of ``module``, or a built-in one without it, at free ports; nothing is started yet."""
-    front, back = free_ports(2)
-    section = {"front_end": {"port": front}, "back_end": {"port": back}, **options}
+    ports = free_ports(2 * num_proxies)
+    fronts, backs = ([f"tcp://127.0.0.1:{port}" for port in half] for half in (ports[::2], ports[1::2]))
+    section = {
+        "front_end": {"port": ports[0]}, "back_end": {"port": ports[1]},
+        "proxies": [f"{front} {back}" for front, back in zip(fronts[1:], backs[1:], strict=True)], **options,
+    }  # fmt: skip
     sections = {"services": {service: {"module": module, **section}}, **OFF} if module else {service: section}
     path = directory / "ragq.yml"
     path.write_text(json.dumps({"data_dir": str(directory / "home"), **sections}))  # JSON is YAML too
-    mesh = Processes(path, f"tcp://127.0.0.1:{front}", f"tcp://127.0.0.1:{back}", service)
+    mesh = Processes(path, fronts, backs, service)
     try:
         yield mesh
     finally:

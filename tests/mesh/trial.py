@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -30,10 +31,11 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long to hold a slot; the pid is told in a file first, where one is named."""
+    """How long to hold a slot; before that the mark, or else the pid, is written to a file, where one is named."""
 
     seconds: float = 0.0
     path: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ COUNT = Method("trial.count", Count, Counted, Number)
 FAIL = unary("trial.fail", Fail, Nothing)
 SEEN = unary("trial.seen", Nothing, Seen)
 DIE = unary("trial.die", Wait, Nothing)
+ABORT = unary("trial.abort", Wait, Nothing)
+FREEZE = unary("trial.freeze", Wait, Who)
 UNSERVED = unary("trial.unserved", Nothing, Nothing)
 
 
@@ -119,14 +123,17 @@ class Trial(Service):
         return self._hold(request, call)
 
     def _hold(self, request: Wait, call: Call) -> Who:
-        if request.path:
-            with Path(request.path).open("a", encoding="utf-8") as file:
-                file.write(f"{os.getpid()}\n")
+        self._note(request)
         if call.cancelled.wait(request.seconds):
             with self._lock:
                 self.cancelled += 1
         call.check()
         return Who(os.getpid())
+
+    def _note(self, request: Wait) -> None:
+        if request.path:
+            with Path(request.path).open("a", encoding="utf-8") as file:
+                file.write(f"{request.mark or os.getpid()}\n")
 
     @serves(COUNT)
     def count(self, request: Count, call: Call) -> Generator[Number, None, Counted]:
@@ -149,10 +156,21 @@ class Trial(Service):
 
     @serves(DIE)
     def die(self, request: Wait, _call: Call) -> Nothing:
-        with Path(request.path).open("a", encoding="utf-8") as file:
-            file.write(f"{os.getpid()}\n")
+        self._note(request)
         os.kill(os.getpid(), signal.SIGKILL)
         return Nothing()
+
+    @serves(ABORT)
+    def abort(self, request: Wait, _call: Call) -> Nothing:
+        self._note(request)
+        os.abort()
+
+    @serves(FREEZE)
+    def freeze(self, request: Wait, _call: Call) -> Who:
+        """Hold the interpreter's lock, as a library in C that never lets go of it does."""
+        self._note(request)
+        ctypes.PyDLL(None).usleep(int(request.seconds * 1e6))
+        return Who(os.getpid())
 
 
 def trial_config(front: Endpoint, back: Endpoint, **options: Any) -> Config:
