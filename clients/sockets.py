@@ -47,6 +47,22 @@ def router(address: str) -> zmq.Socket[bytes]:
     return socket
 
 
+def authenticator() -> zmq.Socket[bytes]:
+    """The socket at which libzmq asks, for this whole process, whether a connection may be made (ZAP).
+
+    Raises:
+        PortBusy: another proxy with keys runs in this process.
+    """
+    address = "inproc://zeromq.zap.01"
+    socket = opened(zmq.REP, linger_ms=0)
+    try:
+        socket.bind(address)
+    except zmq.ZMQError:
+        socket.close(0)
+        raise PortBusy(address) from None
+    return socket
+
+
 def disconnections(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     """A socket that becomes readable when a peer of ``socket`` is lost; a hint, never the truth."""
     return socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)

@@ -55,7 +55,7 @@ class Access:
     def may_connect(self, domain: str, principal: str) -> bool:
         """Whether it may connect as one of ``clients``, ``workers`` or ``admin``."""
         rights = self._rights.get(principal)
-        return self._is_open or (rights is not None and not rights.roles.isdisjoint(ROLES_BY_DOMAIN[domain]))
+        return self._is_open or (rights is not None and not rights.roles.isdisjoint(ROLES_BY_DOMAIN.get(domain, ())))
 
     def may_call(self, principal: str, service: str, method: int | str) -> bool:
         """Whether it may call a method of a service, given by name or by its key on the wire."""
