@@ -29,6 +29,7 @@ from clients.llm import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings, ModelInfo
 from clients.mesh import Ragq
 
 from . import http_chat, http_status
+from .exposition import CONTENT_TYPE
 from .http_errors import error_body, on_defect, on_failure, on_http_error
 from .http_requests import EmbeddingsBody, RerankBody, read_body, read_chat, read_embeddings, read_rerank
 from .http_stream import EventStream, Threads
@@ -134,7 +135,7 @@ class Face:
     async def metrics(self, _: Request) -> Response:
         """GET /metrics."""
         status = await anyio.to_thread.run_sync(self._mesh.status)
-        return PlainTextResponse(http_status.metrics(status))
+        return PlainTextResponse(http_status.metrics(status), media_type=CONTENT_TYPE)
 
     async def models(self, request: Request) -> Response:
         """GET /v1/models."""
