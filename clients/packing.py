@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgpack
 import numpy as np
 
+from .bounds import check
 from .errors import BadRequest, TooLarge
 from .reading import read
 
@@ -102,9 +103,10 @@ def unpack_map(raw: Buffer, limit: int = MAX_FRAME) -> object:
     """Plain values from msgpack, within limits that are checked before anything is allocated.
 
     Raises:
-        BadRequest: malformed, too many items, keys that are numbers.
+        BadRequest: malformed, too many items or containers, keys that are numbers.
     """
     most = min(MAX_ITEMS, len(raw))  # an item takes a byte at least: a short body cannot announce a long list
+    check(raw if isinstance(raw, bytes) else bytes(raw), most)
     try:
         return msgpack.unpackb(
             raw, raw=False, strict_map_key=True, max_str_len=limit, max_bin_len=limit,

@@ -1,4 +1,4 @@
-"""Who is let in at a proxy: its keys, and the answer to libzmq's question about every connection (ZAP, ZeroMQ RFC 27)."""
+"""Who is let in at a proxy: its keys, and the answer to what libzmq asks of every connection (ZAP, ZeroMQ RFC 27)."""
 
 from __future__ import annotations
 
