@@ -43,6 +43,7 @@ class Passage:
     near: socket.socket
     far: socket.socket
     carrier: asyncio.Task[None]
+    is_forgotten: bool = False
 
     def reset(self) -> None:
         """Break both sides with RST."""
@@ -83,6 +84,10 @@ class Relay:
     def reset(self) -> None:
         """Break every connection with RST, wherever it stands in a message."""
         self._do(lambda: [passage.reset() for passage in self._passages])
+
+    def forget(self) -> None:
+        """Let the connections that are there carry nothing more, without an end; new ones do, as when a NAT restarts."""
+        self._do(lambda: [setattr(passage, "is_forgotten", True) for passage in self._passages])
 
     def half_close(self) -> None:
         """Tell the port that nothing more will come, on every connection; the way back stays open."""
@@ -128,9 +133,9 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(passage.near, up, self.up))
-                group.create_task(self._write(passage.far, up, self.up))
+                group.create_task(self._write(passage, passage.far, up, self.up))
                 group.create_task(self._read(passage.far, down, self.down))
-                group.create_task(self._write(passage.near, down, self.down))
+                group.create_task(self._write(passage, passage.near, down, self.down))
         except* (OSError, Over):
             pass
         finally:
@@ -143,12 +148,12 @@ class Relay:
             delay_s = toxics.latency_s + random.uniform(0, toxics.jitter_s)
             await held.put((self._loop.time() + delay_s, data))
 
-    async def _write(self, sink: socket.socket, held: asyncio.Queue[Piece], toxics: Toxics) -> None:
+    async def _write(self, passage: Passage, sink: socket.socket, held: asyncio.Queue[Piece], toxics: Toxics) -> None:
         data, num_passed = b"?", 0
         while data:
             due, data = await held.get()
             await asyncio.sleep(max(due - self._loop.time(), len(data) / toxics.rate if toxics.rate else 0))
-            while toxics.is_dark:  # noqa: ASYNC110 - another thread turns it
+            while toxics.is_dark or passage.is_forgotten:  # noqa: ASYNC110 - another thread turns it
                 await asyncio.sleep(0.01)
             await self._loop.sock_sendall(sink, data)
             num_passed += len(data)

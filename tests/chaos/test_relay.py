@@ -110,6 +110,19 @@ def test_a_reset_breaks_the_connection(between: Relay, caller: socket.socket) ->
         caller.recv(1)
 
 
+def test_a_forgotten_connection_is_silent_and_a_new_one_is_not(between: Relay, caller: socket.socket) -> None:
+    caller.sendall(b"x")
+    assert caller.recv(1) == b"x"
+    between.forget()
+    caller.sendall(b"y")
+    caller.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        caller.recv(1)
+    with socket.create_connection(caller.getpeername(), timeout=10) as another:
+        another.sendall(b"z")
+        assert another.recv(1) == b"z"
+
+
 def test_a_limit_ends_a_connection_after_so_many_bytes(between: Relay, caller: socket.socket) -> None:
     between.up.limit, between.up.piece = 1000, 100
     with suppress(OSError):  # it may break while we still write
