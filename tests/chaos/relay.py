@@ -86,7 +86,7 @@ class Relay:
         self._do(lambda: [passage.reset() for passage in self._passages])
 
     def forget(self) -> None:
-        """Let the connections that are there carry nothing more, without an end; new ones do, as when a NAT restarts."""
+        """Let the connections that are there carry nothing more, without an end; new ones do: a NAT that restarts."""
         self._do(lambda: [setattr(passage, "is_forgotten", True) for passage in self._passages])
 
     def half_close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
+import signal
 import subprocess
 import sys
 import time
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import zmq
 
 from clients import Client, RagqError, errors, sockets
 from clients.aio import _Threads
 from clients.wire import Envelope, Kind, Nothing, Ready, decode, method_key
 from tests.conftest import ROOT, free_ports
-from tests.mesh.processes import Processes, processes, until
+from tests.mesh.processes import Process, Processes, processes, until
+from tests.mesh.raw import answer_from, answer_to, greeted, is_status, odd_messages, raw_dealer
 from tests.mesh.trial import COUNT, ECHO, SEEN, WAIT, Blob, Count, Wait
 
 pytestmark = pytest.mark.mesh
@@ -110,52 +110,6 @@ async def test_a_task_cancelled_while_it_waits_for_a_streams_event_cancels_the_s
     threads.close()
 
 
-def odd_messages(seed: int) -> Iterator[list[bytes]]:
-    """Messages that are wrong in one way each, and many that are wrong at random."""
-    fine = Envelope(Kind.CALL, 7, method=ECHO.key, ttl_ms=1000).encode()
-    yield [b""]
-    yield [b"", b""]
-    yield [b"RQ"]
-    yield [fine[:31]]
-    yield [b"XX" + fine[2:]]
-    yield [fine[:2] + b"\x02" + fine[3:]]
-    yield [fine[:3] + b"\xff" + fine[4:]]
-    yield [fine[:28] + b"\xff\xff\xff\x00"]
-    yield [fine[:31] + b"\xff"]
-    yield [fine[:31] + b"\x02", b"one buffer of two"]
-    yield [fine, b"a buffer too many"]
-    yield [fine + b"\xc1"]
-    yield [b"\0" * (2 << 20)]
-    yield [fine[:31] + b"\x0a", *[b"\0" * (1 << 20)] * 10]
-    for kind in range(256):
-        yield [fine[:3] + bytes([kind]) + fine[4:]]
-    chance = random.Random(seed)
-    for _ in range(500):
-        yield [chance.randbytes(chance.choice([0, 1, 31, 32, 33, 200])) for _ in range(chance.randint(1, 4))]
-        yield [fine[:8] + chance.randbytes(40), *[b"x"] * chance.randint(0, 3)]
-
-
-def raw_dealer(port_address: str) -> zmq.Socket[bytes]:
-    dealer = sockets.context().socket(zmq.DEALER)
-    dealer.set(zmq.LINGER, 1000)
-    dealer.connect(port_address)
-    return dealer
-
-
-def is_status(dealer: zmq.Socket[bytes]) -> bool:
-    assert dealer.poll(10_000), "the proxy has stopped answering"
-    head = dealer.recv_multipart()[0]
-    return head != b"" and decode(head).id == 99
-
-
-def answer_from(dealer: zmq.Socket[bytes]) -> Envelope:
-    while True:
-        assert dealer.poll(10_000), "the proxy has stopped answering"
-        envelope = decode(dealer.recv_multipart()[0])
-        if envelope.kind is not Kind.PING:
-            return envelope
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_odd_frames_at_the_front_harm_nobody_else(mesh: Processes, client: Client, seed: int) -> None:
     with raw_dealer(mesh.address) as dealer:
@@ -220,22 +174,6 @@ def test_a_worker_survives_odd_frames_from_its_proxy(tmp_path: Path) -> None:
             router.close(0)
 
 
-def greeted(router: zmq.Socket[bytes]) -> bytes:
-    while True:
-        assert router.poll(10_000)
-        worker, route, frame = router.recv_multipart()
-        if route == b"" and decode(frame).kind is Kind.READY:
-            return worker
-
-
-def answer_to(router: zmq.Socket[bytes], route: bytes, call_id: int) -> Envelope:
-    while True:
-        assert router.poll(10_000), "the worker has stopped answering"
-        frames = router.recv_multipart()
-        if frames[1] == route and decode(frames[2]).id == call_id:
-            return decode(frames[2])
-
-
 def test_a_client_survives_odd_answers(tmp_path: Path) -> None:
     """A hand-made proxy that answers with nonsense: the call ends with an error or by its time."""
     address = f"tcp://127.0.0.1:{free_ports(1)[0]}"
@@ -265,13 +203,18 @@ def test_a_second_proxy_on_the_port_says_so_and_ends(mesh: Processes, tmp_path: 
         run(load(mesh.path, env={}).config, "trial")
 
 
+def heeds(process: Process, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which signals a process heeds")
 def test_a_worker_without_a_proxy_leaves_when_told(tmp_path: Path) -> None:
     with processes(tmp_path) as mesh:
         worker = mesh.start("worker")
-        time.sleep(1.0)
-        assert worker.poll() is None
+        until(lambda: heeds(worker, signal.SIGTERM))
         worker.terminate()
-        assert worker.wait(5) == 0
+        assert worker.wait(20) == 0
 
 
 def test_readiness_is_told_to_the_proxy_as_documented(mesh: Processes) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import threading
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,7 @@ SEEN = unary("trial.seen", Nothing, Seen)
 DIE = unary("trial.die", Wait, Nothing)
 ABORT = unary("trial.abort", Wait, Nothing)
 FREEZE = unary("trial.freeze", Wait, Who)
+IGNORE = unary("trial.ignore", Wait, Who, idempotent=False)
 UNSERVED = unary("trial.unserved", Nothing, Nothing)
 
 
@@ -164,6 +166,13 @@ class Trial(Service):
     def abort(self, request: Wait, _call: Call) -> Nothing:
         self._note(request)
         os.abort()
+
+    @serves(IGNORE)
+    def ignore(self, request: Wait, _call: Call) -> Who:
+        """Go on to the end, whatever became of the call."""
+        self._note(request)
+        time.sleep(request.seconds)
+        return Who(os.getpid())
 
     @serves(FREEZE)
     def freeze(self, request: Wait, _call: Call) -> Who:
