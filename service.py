@@ -159,13 +159,15 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
     from services.launching.launch import Plan
     from services.launching.places import left_to_others
 
+    notes = left_to_others(config, config.enabled_services) if "proxy" in wanted else []
     return Plan(
         roles=lambda snapshot: list(_roles(config, wanted, snapshot)),
         parts=list(_parts(config, wanted)),
         sockets=list(_sockets(config, wanted)),
         needs_models="llm" in wanted,
         is_strict=is_strict,
-        notes=left_to_others(config, config.enabled_services) if "proxy" in wanted else [],
+        notes=notes,
+        makes_keys="proxy" in wanted and not notes,
     )
 
 

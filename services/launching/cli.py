@@ -17,6 +17,7 @@ from services.launching.home import Home
 COMMANDS: dict[str, str] = {
     "worker": "services.launching.cli:worker",
     "models": "services.launching.model_commands:models",
+    "keys": "services.launching.key_commands:keys",
     "doctor": "services.launching.cli:doctor",
     "config": "services.launching.cli:config",
     "init": "services.launching.cli:init",

@@ -17,6 +17,7 @@ from clients.settings import TOP_LEVEL, Loaded
 from clients.sources import ENV_NOT_KEYS, is_key
 from services.launching import ports, provision
 from services.launching.home import Home
+from services.launching.keyring import Keyring
 from services.launching.readiness import Answered, Part, watch
 from services.launching.screen import Screen
 from services.launching.supervisor import Role, Supervisor
@@ -37,6 +38,8 @@ class Plan:
         needs_models: the LLM service is among the roles.
         is_strict: end with an error unless everything becomes ready.
         notes: what a person should know of it, a line each.
+        makes_keys: with security, make the keys that are absent; not where other machines have proxies too,
+            because all proxies of a mesh have the same keys.
     """
 
     roles: Callable[[Path], list[Role]]
@@ -45,6 +48,7 @@ class Plan:
     needs_models: bool
     is_strict: bool = False
     notes: list[str] = field(default_factory=list)
+    makes_keys: bool = False
 
 
 def launch(loaded: Loaded, plan: Plan) -> int:
@@ -62,6 +66,9 @@ def launch(loaded: Loaded, plan: Plan) -> int:
     with home.locked():
         ports.check(plan.sockets)
         screen.header(loaded, plan.notes)
+        if config.security.enabled and plan.makes_keys:
+            for path in Keyring(config.keys_folder).provide():
+                screen.say(f"made {path}, which only you may read")
         if plan.needs_models:
             provision.provide(config, screen.say, screen.console)
         log = LogFile(home.logs / "launcher.log")
