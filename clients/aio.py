@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from .answers import Answer, Event, Round
-from .calls import Waiter, waiter
 from .client import Stream
 from .config import Config
 from .index import FINISHED, IndexClient, Job, JobRecord
@@ -24,6 +23,7 @@ from .llm import Generation, LLMClient, Prompt, Token
 from .mesh import Ragq
 from .overview import MeshStatus
 from .tuning import TuningClient, TuningJob, TuningMethod
+from .waiter import Waiter, waiter
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,206 +1,277 @@
-"""Which calls of a client are under way, and what each message or moment does to them; no socket."""
+"""Which calls of a client are under way, and what each message or moment does to them; no socket.
+
+Events come in as method calls with the time; what has to be sent goes to a line's connection. Every
+call ends exactly once. Whoever brings events calls ``tick`` after each burst of them.
+"""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import threading
+import random
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
-from .errors import Cancelled, DataLoss, DeadlineExceeded, RagqError, Unreachable
-from .packing import Buffer, Payload
-from .wire import Envelope, Kind, payload_of, read_failure
+from .errors import Cancelled, DeadlineExceeded, Draining, RagqError
+from .line import Line
+from .lines import Connect, Lines
+from .packing import Buffer, Payload, unpack_map
+from .pending import Pending
+from .reading import read
+from .retry import MAX_ATTEMPTS, Dice, Retries
+from .wire import Envelope, Kind, Welcome, decode, read_failure
 
 CONNECT_TIMEOUT_S = 2.0
-
-
-@dataclass(slots=True)
-class Pending:
-    """A call under way.
-
-    Attributes:
-        name: of the method, for messages.
-        deadline: moment on the client's clock.
-        connect_by: moment when a call that could not be sent is given up.
-        on_chunk: hears every chunk of a stream, in order.
-        future: gets the terminal payload, or the error.
-    """
-
-    id: int
-    name: str
-    frames: Callable[[int], list[Buffer]]
-    deadline: float
-    connect_by: float
-    on_chunk: Callable[[Payload], None] | None = None
-    future: Future[Payload] = field(default_factory=Future)
-    next_seq: int = 0
-    is_sent: bool = False
+RESTART_TIMEOUT_S = 15.0
+MIN_TIMERS = 256
 
 
 class Calls:
-    """The table of a client's calls.
+    """The calls of a client, over one line for each proxy of a service; for the arguments see Lines."""
 
-    Every call ends exactly once: its future gets a payload or an error, and it leaves the table.
-    """
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._table: dict[int, Pending] = {}
-        self._timers: list[tuple[float, int]] = []
+    def __init__(
+        self, addresses: Sequence[str], connect: Connect, hello: bytes = b"", dice: Dice = random.random
+    ) -> None:
+        self.lines = Lines(addresses, connect, hello, dice)
+        self._retries = Retries(dice)
+        self._sent: dict[int, Pending] = {}
         self._unsent: deque[Pending] = deque()
-        self._ids = itertools.count(1)
+        self._timers: list[tuple[float, int, Pending]] = []
+        self._ids, self._turns = itertools.count(1), itertools.count()
+        self._num_calls = 0
 
     def __len__(self) -> int:
-        return len(self._table)
+        return self._num_calls
 
-    def next_id(self) -> int:
-        """An id that this session has not used."""
-        return next(self._ids)
+    # -- what the program does -------------------------------------------------------------------
 
-    def add(self, call: Pending) -> None:
-        """Take a call in; it waits to be sent."""
-        self._table[call.id] = call
-        self._unsent.append(call)
-        heapq.heappush(self._timers, (call.deadline, call.id))
-        heapq.heappush(self._timers, (call.connect_by, call.id))
+    def add(self, call: Pending, now: float) -> None:
+        """A new call."""
+        self._num_calls += 1
+        call.moved_at = now
+        self._retries.called()
+        self._timer(call.deadline, call)
+        self._put(call, now)
 
-    def first_unsent(self) -> Pending | None:
-        """The next call to send."""
-        while self._unsent and self._unsent[0].id not in self._table:
-            self._unsent.popleft()
-        return self._unsent[0] if self._unsent else None
+    def cancel(self, call: Pending, error: BaseException | None = None) -> None:
+        """Nobody waits for a call any more."""
+        if call.outcome is None:
+            self._stop(call, error or Cancelled(f"{call.name} was cancelled"))
 
-    def sent(self, call: Pending) -> None:
-        """The first unsent call is on its way."""
-        assert self._unsent.popleft() is call
-        call.is_sent = True
+    def grant(self, call: Pending, num_chunks: int) -> None:
+        """The program took chunks of a stream."""
+        if call.line is not None:
+            call.line.tell([Envelope(Kind.CREDIT, call.id, seq=num_chunks).encode()])
 
-    def heard(self, envelope: Envelope, buffers: list[Buffer]) -> None:
-        """A message came; late and unknown ones are dropped."""
-        call = self._table.get(envelope.id)
-        if call is None:
+    def pump(self, call: Pending) -> None:
+        """Send what there is room for of the program's own stream."""
+        if call.input is None or call.line is None:
             return
-        try:
-            self._apply(call, envelope, buffers)
-        except RagqError as unreadable:
-            self._end(call, unreadable)
+        for frames in call.input.ready(call.id):
+            call.line.tell(frames)
+        if not call.input.waiting:
+            call.on_room()
 
-    def _apply(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> None:
-        match envelope.kind:
-            case Kind.REPLY:
-                self._end(call, payload_of(envelope, buffers))
-            case Kind.ERROR:
-                self._end(call, read_failure(envelope))
-            case Kind.CHUNK:
-                self._chunk(call, envelope, buffers)
-            case Kind.END:
-                self._end_of_stream(call, envelope, buffers)
+    def close(self, error: Callable[[str], RagqError]) -> None:
+        """End every call, and let go of every line."""
+        for call in [call for _, _, call in self._timers]:  # each call that has not ended has one
+            if call.outcome is None:
+                self._stop(call, error(call.name))
+        self.lines.close()
 
-    def _chunk(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> None:
-        if call.on_chunk is None or envelope.seq != call.next_seq:
-            raise DataLoss(f"{call.name}: chunk {call.next_seq} was due, {envelope.seq} came")
-        call.on_chunk(payload_of(envelope, buffers))
-        call.next_seq += 1
+    # -- what the connections do -----------------------------------------------------------------
 
-    def _end_of_stream(self, call: Pending, envelope: Envelope, buffers: list[Buffer]) -> None:
-        if envelope.seq == call.next_seq:
-            self._end(call, payload_of(envelope, buffers))
-        else:
-            self._end(call, DataLoss(f"{call.name}: {envelope.seq} chunks were sent, {call.next_seq} came"))
+    def connected(self, line: Line, now: float) -> None:
+        """A line can be used."""
+        self.lines.connected(line, now)
 
-    def disconnected(self) -> None:
-        """The connection broke: what was sent over it will never be answered."""
-        for call in [c for c in self._table.values() if c.is_sent]:
-            self._end(call, Unreachable(f"the connection to {self.address} broke during {call.name}"))
-
-    def cancel(self, call_id: int) -> bool:
-        """End a call as cancelled; whether the other side has to be told."""
-        call = self._table.get(call_id)
-        if call is None:
-            return False
-        self._end(call, Cancelled(f"{call.name} was cancelled"))
-        return call.is_sent
-
-    def expire(self, now: float) -> list[int]:
-        """End the calls whose time is over; ids of those that the other side has to be told about."""
-        told = []
-        while self._timers and self._timers[0][0] <= now:
-            call = self._table.get(heapq.heappop(self._timers)[1])
-            if call is None:
-                continue
-            if not call.is_sent:
-                self._end(call, self._nobody())
-            elif call.deadline <= now:
-                self._end(call, DeadlineExceeded(f"{call.name} took longer than it was given"))
-                told.append(call.id)
-        return told
-
-    def _nobody(self) -> RagqError:
-        return Unreachable(
-            f"nobody answers at {self.address}",
-            help="is the mesh running? 'ragq status' tells; 'ragq up' starts it",
-        )
-
-    def next_timer(self) -> float | None:
-        """Moment at which ``expire`` has something to do."""
-        return self._timers[0][0] if self._timers else None
-
-    def fail_all(self, error: Callable[[str], RagqError]) -> list[int]:
-        """End every call, at close; ids of those that the other side has to be told about."""
-        calls = list(self._table.values())
+    def disconnected(self, line: Line, now: float) -> None:
+        """A line broke: what was sent over it will never be answered there."""
+        calls = [call for call in self._sent.values() if call.line is line]
+        self.lines.disconnected(line)
         for call in calls:
-            self._end(call, error(call.name))
-        return [call.id for call in calls if call.is_sent]
+            self._take_back(call)
+        for call in calls:
+            self._fail_over(call, line, now)
+        self._put_again(self._take_unsent(), now)
 
-    def _end(self, call: Pending, outcome: Payload | RagqError) -> None:
-        del self._table[call.id]
-        if isinstance(outcome, Payload):
-            call.future.set_result(outcome)
-        else:
-            call.future.set_exception(outcome)
+    def refused(self, line: Line, error: RagqError, now: float) -> None:
+        """The proxy does not let this client in."""
+        self.lines.refused(line, error, now)
+        self._put_again(self._take_unsent(), now)
 
-
-class Waiter:
-    """Lets one thread end what others wait for on its behalf: now, and whatever they wait for next."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cancels: dict[object, Callable[[], None]] = {}
-        self._is_cancelled = False
-
-    def cancel(self) -> None:
-        """End every wait, also those that have not begun."""
-        with self._lock:
-            self._is_cancelled = True
-            cancels = list(self._cancels.values())
-        for cancel in cancels:
-            cancel()
-
-    @contextmanager
-    def waits(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """While a thread waits for something that ``cancel`` ends."""
-        mark = object()
-        with self._lock:
-            self._cancels[mark] = cancel
-            is_cancelled = self._is_cancelled
-        if is_cancelled:
-            cancel()
+    def heard(self, line: Line, frames: Sequence[Buffer], now: float) -> None:
+        """A message came; late and unknown ones are dropped."""
+        line.heard(now)
         try:
-            yield
-        finally:
-            with self._lock:
-                del self._cancels[mark]
+            envelope = decode(frames[0])
+        except RagqError:
+            return  # it names no call; whichever it was meant for ends by its deadline
+        call = self._sent.get(envelope.id)
+        if call is None:
+            self._about_line(line, envelope, now)
+        elif call.line is line:
+            try:
+                self._about_call(call, envelope, list(frames[1:]), now)
+            except RagqError as unreadable:
+                self._stop(call, unreadable)
 
+    def _about_line(self, line: Line, envelope: Envelope, now: float) -> None:
+        if envelope.kind is Kind.BYE:
+            self.lines.leave(line, now)
+        elif envelope.kind is Kind.WELCOME:
+            try:
+                self.lines.welcomed(line, read(Welcome, unpack_map(envelope.body)))
+            except RagqError:
+                return  # a proxy of another version; nothing depends on what it says
 
-waiter: ContextVar[Waiter | None] = ContextVar("waiter", default=None)
+    def _about_call(self, call: Pending, envelope: Envelope, buffers: list[Buffer], now: float) -> None:
+        match envelope.kind:
+            case Kind.REPLY | Kind.END:
+                self._end(call, call.reply(envelope, buffers))
+            case Kind.CHUNK:
+                call.chunk(envelope, buffers, now)
+            case Kind.ERROR:
+                self._failed(call, read_failure(envelope), now)
+            case Kind.CREDIT if call.input is not None:
+                call.input.outflow.granted(envelope.seq)
+                call.moved_at = now
+                self.pump(call)
 
+    # -- what time does --------------------------------------------------------------------------
 
-def waiting(cancel: Callable[[], None]) -> AbstractContextManager[None]:
-    """Tell the waiter of this context, if there is one, how to end what is waited for."""
-    current = waiter.get()
-    return nullcontext() if current is None else current.waits(cancel)
+    def tick(self, now: float) -> None:
+        """Time has passed, or events came."""
+        while self._timers and self._timers[0][0] <= now:
+            call = heapq.heappop(self._timers)[2]
+            if call.outcome is None:
+                self._due(call, now)
+        self.lines.tick(now)
+        if self._unsent:
+            self._send_unsent(now)
+
+    def next_timer(self, now: float) -> float | None:
+        """Moment at which ``tick`` has something to do."""
+        moment = self.lines.next_timer(now)
+        while self._timers and self._timers[0][2].outcome is not None:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return moment
+        return self._timers[0][0] if moment is None else min(moment, self._timers[0][0])
+
+    def _due(self, call: Pending, now: float) -> None:
+        if call.deadline <= now:
+            self._stop(call, self._out_of_time(call))
+        elif call.resume_at is not None:
+            if call.resume_at <= now:
+                call.resume_at = None
+                self._put(call, now)
+        elif call.line is None and call.wait_until <= now and not self.lines.is_ready():
+            self._stop(call, self.lines.nobody())
+
+    def _timer(self, moment: float, call: Pending) -> None:
+        if len(self._timers) > MIN_TIMERS + 4 * self._num_calls:
+            self._timers = [entry for entry in self._timers if entry[2].outcome is None]
+            heapq.heapify(self._timers)
+        heapq.heappush(self._timers, (moment, next(self._turns), call))
+
+    # -- where a call goes -----------------------------------------------------------------------
+
+    def _put(self, call: Pending, now: float) -> None:
+        """Send a call, or let it wait; those that wait already go first."""
+        if self._unsent or not self._send(call, now):
+            self._wait(call, now)
+
+    def _put_again(self, calls: Iterable[Pending], now: float) -> None:
+        for call in calls:
+            if call.outcome is None:
+                self._put(call, now)
+
+    def _send(self, call: Pending, now: float) -> bool:
+        line = self.lines.choose()
+        if line is None:
+            return False
+        call.begin(next(self._ids))
+        if not line.send(call.frames(now)):
+            return False
+        line.took(now)
+        call.line = line
+        self._sent[call.id] = call
+        self.pump(call)
+        return True
+
+    def _wait(self, call: Pending, now: float) -> None:
+        refusal = self.lines.refusal()
+        if refusal is not None:
+            self._stop(call, refusal)
+            return
+        call.wait_until = now + (RESTART_TIMEOUT_S if self.lines.is_restart() else CONNECT_TIMEOUT_S)
+        self._timer(call.wait_until, call)
+        self._unsent.append(call)
+
+    def _send_unsent(self, now: float) -> None:
+        calls = self._take_unsent()
+        while calls and self.lines.is_usable():
+            call = calls.popleft()
+            if call.outcome is None and not self._send(call, now):
+                self._unsent.append(call)
+        self._unsent.extend(calls)
+
+    def _take_unsent(self) -> deque[Pending]:
+        calls, self._unsent = self._unsent, deque()
+        return calls
+
+    # -- how a call ends, or goes on elsewhere ---------------------------------------------------
+
+    def _failed(self, call: Pending, error: RagqError, now: float) -> None:
+        line, call.refusal = call.line, error
+        self._take_back(call)
+        if isinstance(error, Draining) and line is not None:
+            self.lines.leave(line, now)
+            self._put(call, now)
+            return
+        pause_s = None if call.has_begun else self._pause(call, error, now)
+        if pause_s is None:
+            self._end(call, error)
+            return
+        call.attempt += 1
+        call.resume_at = now + pause_s
+        self._timer(call.resume_at, call)
+
+    def _pause(self, call: Pending, error: RagqError, now: float) -> float | None:
+        return self._retries.pause(error, call.attempt, call.deadline - now, is_idempotent=call.is_idempotent)
+
+    def _fail_over(self, call: Pending, line: Line, now: float) -> None:
+        if call.is_idempotent and not call.has_begun and call.attempt + 1 < MAX_ATTEMPTS:
+            call.attempt += 1
+            self._put(call, now)
+        else:
+            self._end(call, call.lost(line.address))
+
+    def _take_back(self, call: Pending) -> None:
+        """A call is no longer under way at its line."""
+        line, call.line = call.line, None
+        if line is not None:
+            del self._sent[call.id]
+            line.num_calls -= 1
+
+    def _stop(self, call: Pending, error: BaseException) -> None:
+        """End a call that its worker may still be at."""
+        if call.line is not None:
+            call.line.tell([Envelope(Kind.CANCEL, call.id).encode()])
+        self._end(call, error)
+
+    def _end(self, call: Pending, outcome: Payload | BaseException) -> None:
+        assert call.outcome is None, f"{call.name} ends twice"
+        self._take_back(call)
+        self._num_calls -= 1
+        call.outcome = outcome
+        call.ended()
+        call.on_room()
+
+    def _out_of_time(self, call: Pending) -> RagqError:
+        if call.line is None and call.refusal is not None:
+            return call.refusal
+        if call.line is None and call.attempt == 0 and not self.lines.is_ready():
+            return self.lines.nobody()
+        return DeadlineExceeded(f"{call.name} took longer than it was given")

@@ -1,182 +1,187 @@
-"""How a program calls one service: many calls in flight from any thread, over one socket of one thread."""
+"""How a program calls one service: many calls in flight from any thread, over the sockets of one thread."""
 
 from __future__ import annotations
 
 import os
 import queue
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from contextvars import copy_context
+import weakref
+from collections.abc import Iterable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
-from .calls import Pending, waiting
-from .errors import BadRequest, DeadlineExceeded, RagqError, UnknownMethod
+from .config import Config
+from .errors import BadRequest, ConfigError
+from .flow import Input
+from .keys import Credential, credential_of
 from .link import Link
-from .packing import Buffer, Payload, pack, unpack
+from .packing import Payload, pack, unpack
+from .pending import Pending, asking_status, outcome, pending
 from .status import ServiceStatus
-from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, Nothing, message, to_ms
+from .stream import Feeder, Stream
+from .waiter import waiting
+from .wire import Flag, Method, Nothing, to_ms
 
-__all__ = ["Client", "ServiceStatus", "Stream"]
+__all__ = ["Client", "ServiceStatus", "Stream", "connect"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 E = TypeVar("E")
-MAX_ATTEMPTS = 3
 STREAM_TIMEOUT_S = 600.0
+IDLE_S = 60.0
 IN_FLIGHT = 4
-HALF_CREDIT = STREAM_CREDIT // 2
 
 
 class Client:
-    """A connection to one service.
+    """A connection to one service, over one proxy or several equal ones.
+
+    A call goes to the proxy with the fewest own calls. When one dies, its unfinished idempotent calls
+    go to another; the others end with ConnectionLost.
 
     Args:
-        address: of the service's front: ``tcp://127.0.0.1:7781``.
+        address: of the service's fronts: ``tcp://127.0.0.1:7781``, several as a list or with commas.
         timeout_s: seconds for a call that names none.
+        credential: who this program is, in a mesh with keys.
+        bulk: nobody waits for these calls at a screen; others go first.
     """
 
-    def __init__(self, address: str, *, timeout_s: float = 30.0) -> None:
-        self.address = address
+    def __init__(
+        self,
+        address: str | Sequence[str],
+        *,
+        timeout_s: float = 30.0,
+        credential: Credential | None = None,
+        bulk: bool = False,
+    ) -> None:
+        self.addresses = _addresses(address)
         self.timeout_s = timeout_s
+        self._credential = credential
+        self._flags = Flag.BULK if bulk else 0
         self._lock = threading.Lock()
         self._link: Link | None = None
+        _clients.add(self)
+
+    @property
+    def address(self) -> str:
+        """Where its proxies are, as text."""
+        return ",".join(self.addresses)
 
     def call(self, method: Method[Q, R, Any], request: Q, *, timeout_s: float | None = None) -> R:
         """Call a method and wait for its reply.
 
-        An idempotent call that meets a retryable error is tried again, at most three times within
-        its timeout.
+        A call that is certain not to have run, or that may run twice, is tried again when it meets a
+        retryable error, at most three times within its timeout.
 
         Raises:
-            RagqError: what the service reports, DeadlineExceeded, or Unreachable.
+            RagqError: what the service reports, DeadlineExceeded, Unreachable or ConnectionLost.
         """
-        deadline = _deadline(timeout_s, self.timeout_s)
-        payload = pack(request)
-        for attempt in range(MAX_ATTEMPTS):
-            call = self._submit(method, payload, deadline, attempt)
-            try:
-                return unpack(method.reply, self._wait(call))
-            except RagqError as error:
-                pause_s = max(error.retry_after_s, random.uniform(0.5, 1.0) * 0.1 * 2**attempt)  # noqa: S311 - jitter, not a secret
-                may_retry = error.retryable and method.idempotent and call.is_sent
-                if not may_retry or attempt == MAX_ATTEMPTS - 1 or time.monotonic() + pause_s >= deadline:
-                    raise
-                time.sleep(pause_s)
-        raise AssertionError("the last attempt returns or raises")
+        call = pending(method, pack(request), _deadline(timeout_s, self.timeout_s), flags=self._flags)
+        return unpack(method.reply, self._wait(call))
 
     def call_many(self, method: Method[Q, R, Any], requests: Sequence[Q], *, timeout_s: float | None = None) -> list[R]:
         """Call a method with many requests, a few in flight at a time; replies in the order given."""
-        if len(requests) == 1:
-            return [self.call(method, requests[0], timeout_s=timeout_s)]
-        replies: dict[int, R] = {}
-        failures: list[BaseException] = []
-        numbers = iter(range(len(requests)))
+        ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        calls: list[Pending] = []
+        replies: list[R | None] = [None] * len(requests)
+        link = self.link()
 
-        def work() -> None:
-            for i in numbers:
-                if failures:
-                    return
-                try:
-                    replies[i] = self.call(method, requests[i], timeout_s=timeout_s)
-                except RagqError as error:
-                    failures.append(error)
+        def start() -> None:
+            if len(calls) < len(requests):
+                deadline = _deadline(timeout_s, self.timeout_s)
+                call = pending(method, pack(requests[len(calls)]), deadline, flags=self._flags)
+                call.ended = partial(ended.put, len(calls))
+                calls.append(call)
+                link.submit(call)
 
-        threads = [
-            threading.Thread(target=copy_context().run, args=(work,), daemon=True)
-            for _ in range(min(IN_FLIGHT, len(requests)))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
-        return [replies[i] for i in range(len(requests))]
+        def cancel() -> None:
+            for call in calls:
+                link.cancel(call)
 
-    def stream(self, method: Method[Q, R, E], request: Q, *, timeout_s: float | None = None) -> Stream[R, E]:
-        """Call a streaming method; iterate over its events, then read ``reply``."""
-        if method.event is Nothing:
+        try:
+            for _ in range(IN_FLIGHT):
+                start()
+            for _ in requests:
+                with waiting(cancel):
+                    number = ended.get()
+                replies[number] = unpack(method.reply, outcome(calls[number]))
+                start()
+        finally:
+            cancel()
+        return cast("list[R]", replies)
+
+    def stream(
+        self,
+        method: Method[Q, R, E],
+        request: Q,
+        *,
+        input: Iterable[object] | None = None,  # noqa: A002 - what the method declares under this name
+        timeout_s: float | None = None,
+        idle_s: float = IDLE_S,
+    ) -> Stream[R, E]:
+        """Call a streaming method; iterate over its events, then read ``reply``.
+
+        The chunks of a method that takes some come from ``input`` as the worker has room for them, in a
+        thread of their own; what it raises ends the call, and is raised here. The call also ends when
+        nothing happens for ``idle_s``.
+        """
+        if (input is None) != (method.input is Nothing):
+            raise BadRequest(f"{method.name} takes {'no chunks' if input is not None else 'chunks: name an input'}")
+        if input is None and method.event is Nothing:
             raise BadRequest(f"{method.name} does not stream")
-        return Stream(self, method, pack(request), _deadline(timeout_s, STREAM_TIMEOUT_S))
+        deadline = _deadline(timeout_s, STREAM_TIMEOUT_S)
+        call = pending(
+            method, pack(request), deadline, flags=self._flags,
+            streams=method.event is not Nothing, input=None if input is None else Input(),
+        )  # fmt: skip
+        link = self.link()
+        stream = Stream(link, method, call, idle_s)
+        if input is not None:
+            Feeder(link, call, input).start()
+        return stream
 
     def status(self, timeout_s: float = 2.0) -> ServiceStatus:
-        """What the proxy says of its service; it answers also when its queue is full."""
-        link = self._connected()
-        call = link.pending(
-            "status", _deadline(timeout_s, 0.0), lambda call_id: [Envelope(Kind.STATUS, call_id).encode()]
-        )
-        link.submit(call)
-        return unpack(ServiceStatus, self._wait(call))
-
-    def submit(
-        self,
-        method: Method[Q, Any, Any],
-        payload: Payload,
-        deadline: float,
-        on_chunk: Callable[[Payload], None] | None = None,
-    ) -> Pending:
-        """Send a call and return at once; for streams and the asyncio face."""
-        return self._submit(method, payload, deadline, 0, on_chunk)
-
-    def cancel(self, call: Pending) -> None:
-        """Give up a call; it ends as cancelled, and its worker is told."""
-        if self._link is not None:
-            self._link.tell(Envelope(Kind.CANCEL, call.id))
-
-    def grant(self, call: Pending, num_chunks: int) -> None:
-        """Tell the worker of a stream that there is room for more chunks."""
-        if self._link is not None:
-            self._link.tell(Envelope(Kind.CREDIT, call.id, seq=num_chunks))
+        """What a proxy says of its service; it answers also when its queue is full."""
+        return unpack(ServiceStatus, self._wait(asking_status(_deadline(timeout_s, 0.0))))
 
     def close(self) -> None:
-        """End every call as cancelled, and let go of the socket."""
+        """End every call as cancelled, and let go of the sockets."""
         with self._lock:
             link, self._link = self._link, None
         if link is not None and link.pid == os.getpid():
             link.close()
 
-    def _submit(
-        self,
-        method: Method[Any, Any, Any],
-        payload: Payload,
-        deadline: float,
-        attempt: int,
-        on_chunk: Callable[[Payload], None] | None = None,
-    ) -> Pending:
-        link = self._connected()
-        flags = (Flag.IDEMPOTENT if method.idempotent else 0) | (Flag.WANTS_STREAM if on_chunk else 0)
-        seq = STREAM_CREDIT if on_chunk else 0
-
-        def frames(call_id: int) -> list[Buffer]:
-            ttl_ms = max(1, to_ms(deadline - time.monotonic()))
-            head = Envelope(Kind.CALL, call_id, flags, attempt=attempt, ttl_ms=ttl_ms, seq=seq, method=method.key)
-            return message(head, payload)
-
-        call = link.pending(method.name, deadline, frames)
-        call.on_chunk = on_chunk
-        link.submit(call)
-        return call
+    def link(self) -> Link:
+        """The thread that owns the sockets, started by the first call."""
+        link = self._link
+        if link is not None and link.is_alive():
+            return link
+        with self._lock:
+            if self._link is None or not self._link.is_alive():
+                self._link = Link(self.addresses, self._credential)
+            return self._link
 
     def _wait(self, call: Pending) -> Payload:
+        done = threading.Lock()  # the cheapest thing that one thread can wait on and another end
+        done.acquire()
+        call.ended = done.release
+        link = self.link()
+        link.submit(call)
+        cancel = partial(link.cancel, call)
         try:
-            with waiting(partial(self.cancel, call)):
-                return outcome(call)
-        except RagqError:
-            raise
+            with waiting(cancel):
+                done.acquire()
         except BaseException:
-            self.cancel(call)
+            cancel()
             raise
+        return outcome(call)
 
-    def _connected(self) -> Link:
-        with self._lock:
-            if self._link is None or self._link.pid != os.getpid() or not self._link.is_alive():
-                self._link = Link(self.address)
-            return self._link
+    def forked(self) -> None:
+        """This is a child process now: the link belongs to the parent, and nothing of it is touched."""
+        self._lock = threading.Lock()
+        if self._link is not None:
+            _inherited.append(self._link)
+            self._link = None
 
     def __enter__(self) -> Self:
         return self
@@ -185,14 +190,18 @@ class Client:
         self.close()
 
 
-def outcome(call: Pending) -> Payload:
-    """What a call ended with, once it has."""
-    try:
-        return call.future.result()
-    except UnknownMethod as error:
-        raise UnknownMethod(f"{error.message} ({call.name})", help=error.help) from None
-    except RagqError as error:
-        raise error.with_traceback(None) from None
+def connect(config: Config, service: str, *, timeout_s: float = 30.0, bulk: bool = False) -> Client:
+    """A client of a service as the configuration says: all its proxies, and this machine's credential."""
+    fronts = config.service(service).fronts
+    return Client(fronts, timeout_s=timeout_s, credential=credential_of(config, "client"), bulk=bulk)
+
+
+def _addresses(given: str | Sequence[str]) -> list[str]:
+    listed = given.split(",") if isinstance(given, str) else given
+    addresses = list(dict.fromkeys(address.strip() for address in listed if address.strip()))
+    if not addresses:
+        raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
+    return addresses
 
 
 def _deadline(timeout_s: float | None, default_s: float) -> float:
@@ -200,66 +209,14 @@ def _deadline(timeout_s: float | None, default_s: float) -> float:
     return time.monotonic() + to_ms(default_s if timeout_s is None else timeout_s) / 1000
 
 
-class Stream(Generic[R, E]):
-    """The events of a streaming call; leaving the loop or the ``with`` block cancels it."""
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_inherited: list[Link] = []
 
-    def __init__(self, client: Client, method: Method[Any, R, E], payload: Payload, deadline: float) -> None:
-        self._client, self._method, self._deadline = client, method, deadline
-        self._events: queue.SimpleQueue[Payload | None] = queue.SimpleQueue()
-        self._call = client.submit(method, payload, deadline, self._events.put)
-        self._call.future.add_done_callback(lambda _: self._events.put(None))
-        self._reply: R | None = None
-        self._num_taken = 0
 
-    @property
-    def reply(self) -> R:
-        """What came after the last event; reading it earlier drops the events that are left."""
-        if self._reply is None:
-            for _ in self:
-                pass
-        assert self._reply is not None
-        return self._reply
+def _forked() -> None:
+    for client in list(_clients):
+        client.forked()
 
-    def __iter__(self) -> Stream[R, E]:
-        return self
 
-    def __next__(self) -> E:
-        if self._reply is not None:
-            raise StopIteration
-        payload = self._next_payload()
-        if payload is not None:
-            self._num_taken += 1
-            if self._num_taken % HALF_CREDIT == 0:
-                self._client.grant(self._call, HALF_CREDIT)
-            return unpack(self._method.event, payload)
-        self._events.put(None)  # whoever asks again meets the end again
-        self._reply = unpack(self._method.reply, outcome(self._call))
-        raise StopIteration
-
-    def _next_payload(self) -> Payload | None:
-        try:
-            with waiting(self.close):
-                return self._events.get(timeout=max(0.0, self._deadline - time.monotonic()) + 1.0)
-        except queue.Empty:
-            self.close()
-            raise DeadlineExceeded(f"{self._method.name} took longer than it was given") from None
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Cancel the call unless it has ended."""
-        if not self._call.future.done():
-            self._client.cancel(self._call)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        with suppress(AttributeError, RuntimeError):
-            self.close()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

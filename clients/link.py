@@ -1,119 +1,158 @@
-"""Which thread owns a client's socket, and how others leave it calls."""
+"""Which thread owns a client's sockets, and how others leave it calls."""
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
-from .calls import CONNECT_TIMEOUT_S, Calls, Pending
-from .errors import Cancelled, RagqError
-from .packing import Buffer
-from .peer import Peer
-from .wire import Envelope, Kind, decode
+from .calls import Calls
+from .errors import Cancelled
+from .keys import Credential
+from .line import Line
+from .packing import pack
+from .peer import Peer, readable
+from .pending import Pending
+from .sockets import Wake
+from .wire import Hello
+
+BURST = 100
+LONGEST_PAUSE_MS = 1000
 
 
 class Link:
-    """The thread that owns the socket; others leave it calls and wake it."""
+    """The thread that owns the sockets; others leave it calls, and wake it if it sleeps."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, addresses: Sequence[str], credential: Credential | None = None) -> None:
         self.pid = os.getpid()
-        self._calls = Calls(address)
-        self._inbox: deque[Pending | Envelope] = deque()
-        self._closing = False
-        self._is_over = False
-        self._peer = Peer(address)
-        self._thread = threading.Thread(target=self._run, name=f"ragq {address}", daemon=True)
+        self._credential = credential
+        self._inbox: deque[Pending | Callable[[], None]] = deque()
+        self._wake = Wake()
+        self._is_asleep = self._closing = self._is_over = False
+        hello = Hello(host=socket.gethostname(), pid=self.pid)
+        self._calls = Calls(addresses, self._connect, pack(hello).body)
+        self._thread = threading.Thread(target=self._run, name=f"ragq {addresses[0]}", daemon=True)
         self._thread.start()
+
+    def _connect(self, address: str) -> Peer:
+        server_key = self._credential.front if self._credential else ""
+        return Peer(address, credential=self._credential, server_key=server_key, wake=self._wake)
 
     def is_alive(self) -> bool:
         """Whether calls can still be left to it."""
         return not self._is_over
 
-    def pending(self, name: str, deadline: float, frames: Callable[[int], list[Buffer]]) -> Pending:
-        """A call that has not been left to the thread yet."""
-        connect_by = min(deadline, time.monotonic() + CONNECT_TIMEOUT_S)
-        return Pending(self._calls.next_id(), name, frames, deadline, connect_by)
+    # -- any thread ------------------------------------------------------------------------------
 
     def submit(self, call: Pending) -> None:
         """Leave a call to the thread; one that comes too late ends as cancelled."""
-        self._inbox.append(call)
-        self._peer.wake.set()
+        self._leave(call)
         if self._is_over:
             self._refuse()
+
+    def cancel(self, call: Pending, error: BaseException | None = None) -> None:
+        """End a call, as cancelled unless an error says otherwise; its worker is told."""
+        self._leave(partial(self._calls.cancel, call, error))
+
+    def grant(self, call: Pending, num_chunks: int) -> None:
+        """Tell the worker of a stream that its reader took chunks."""
+        self._leave(partial(self._calls.grant, call, num_chunks))
+
+    def pump(self, call: Pending) -> None:
+        """Send what a call's input has, as soon as its worker has room."""
+        self._leave(partial(self._calls.pump, call))
+
+    def close(self) -> None:
+        """End every call as cancelled, and the thread."""
+        self._closing = True
+        self._wake.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=2.0)
+
+    def _leave(self, item: Pending | Callable[[], None]) -> None:
+        self._inbox.append(item)
+        if self._is_asleep:
+            self._wake.set()
 
     def _refuse(self) -> None:
         with suppress(IndexError):  # another thread took the last one
             while True:
                 item = self._inbox.popleft()
                 if isinstance(item, Pending):
-                    item.future.set_exception(Cancelled(f"the client was closed before {item.name}"))
+                    item.outcome = Cancelled(f"the client was closed before {item.name}")
+                    item.ended()
 
-    def tell(self, envelope: Envelope) -> None:
-        """Send a CANCEL or a CREDIT after what was submitted before it."""
-        self._inbox.append(envelope)
-        self._peer.wake.set()
-
-    def close(self) -> None:
-        """End every call as cancelled, and the thread."""
-        self._closing = True
-        self._peer.wake.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=2.0)
+    # -- the thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             while not self._closing:
-                self._turn(has_mail=self._peer.wait(self._pause_ms()))
+                self._turn()
         finally:
-            for call_id in self._calls.fail_all(lambda name: Cancelled(f"the client was closed during {name}")):
-                self._peer.send([Envelope(Kind.CANCEL, call_id).encode()])
+            self._calls.close(lambda name: Cancelled(f"the client was closed during {name}"))
             self._is_over = True
             self._refuse()
-            self._peer.close()
+            self._wake.close()
 
-    def _turn(self, *, has_mail: bool) -> None:
-        for frames in self._peer.receive(at_most=100) if has_mail else ():
-            self._heard(frames)
-        if self._peer.has_broken():
-            self._begin_again()
-        self._take_inbox()
-        self._send_unsent()
-        for call_id in self._calls.expire(time.monotonic()):
-            self._peer.send([Envelope(Kind.CANCEL, call_id).encode()])
+    def _turn(self) -> None:
+        lines = self._peers()
+        ready = self._sleep([peer for _, peer in lines])
+        now = time.monotonic()
+        for line, peer in lines:
+            if peer.socket in ready:
+                for frames in peer.receive(BURST):
+                    self._calls.heard(line, frames, now)
+            if peer.has_news or peer.monitor in ready:
+                self._look_at(line, peer, now)
+        self._take_inbox(now)
+        self._calls.tick(now)
 
-    def _begin_again(self) -> None:
-        for frames in self._peer.receive():  # what came before the connection broke still counts
-            self._heard(frames)
-        self._calls.disconnected()
-        self._peer.renew()
+    def _peers(self) -> list[tuple[Line, Peer]]:
+        return [(line, line.connection) for line in self._calls.lines.all if isinstance(line.connection, Peer)]
+
+    def _has_news(self) -> bool:
+        return any(peer.has_news for _, peer in self._peers())
+
+    def _sleep(self, peers: Sequence[Peer]) -> list[Any]:
+        sources = [source for peer in peers for source in (peer.socket, peer.monitor)]
+        self._is_asleep = True
+        try:
+            ready = readable([*sources, self._wake.reader], self._pause_ms())
+        finally:
+            self._is_asleep = False
+        if self._wake.reader in ready:
+            self._wake.clear()
+        return ready
 
     def _pause_ms(self) -> int:
-        if self._calls.first_unsent() is not None:
-            return 20
-        timer = self._calls.next_timer()
-        return 1000 if timer is None else max(0, min(1000, int((timer - time.monotonic()) * 1000) + 1))
+        if self._inbox or self._closing or self._has_news():
+            return 0
+        now = time.monotonic()
+        timer = self._calls.next_timer(now)
+        return LONGEST_PAUSE_MS if timer is None else max(0, min(LONGEST_PAUSE_MS, int((timer - now) * 1000) + 1))
 
-    def _take_inbox(self) -> None:
+    def _look_at(self, line: Line, peer: Peer, now: float) -> None:
+        for change in list(peer.changes()):
+            if change.is_connected:
+                self._calls.connected(line, now)
+            elif change.refusal is not None:
+                self._calls.refused(line, change.refusal, now)
+            else:
+                for frames in peer.receive():  # what came before the connection broke still counts
+                    self._calls.heard(line, frames, now)
+                self._calls.disconnected(line, now)
+                return
+
+    def _take_inbox(self, now: float) -> None:
         while self._inbox:
             item = self._inbox.popleft()
             if isinstance(item, Pending):
-                self._calls.add(item)
-            elif item.kind is not Kind.CANCEL or self._calls.cancel(item.id):
-                self._peer.send([item.encode()])
-
-    def _send_unsent(self) -> None:
-        while (call := self._calls.first_unsent()) is not None:
-            if not self._peer.send(call.frames(call.id)):
-                return
-            self._calls.sent(call)
-
-    def _heard(self, frames: list[bytes]) -> None:
-        try:
-            envelope = decode(frames[0])
-        except RagqError:
-            return  # it names no call; whichever it was meant for ends by its deadline
-        self._calls.heard(envelope, list[Buffer](frames[1:]))
+                self._calls.add(item, now)
+            else:
+                item()

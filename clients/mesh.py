@@ -9,7 +9,6 @@ from typing import Literal, Self, overload
 
 from . import rag
 from .answers import Answer, Event, Round
-from .calls import Waiter, waiter, waiting
 from .client import Client
 from .config import Ask, Config
 from .errors import ConfigError
@@ -19,6 +18,7 @@ from .overview import MeshStatus, Overview
 from .reading import read
 from .settings import load
 from .tuning import TuningClient
+from .waiter import Waiter, waiter, waiting
 
 
 class Events:

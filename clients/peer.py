@@ -5,12 +5,35 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import zmq
+from zmq.backend import Socket as Bare
 
+from .errors import RagqError, Unauthenticated
+from .keys import Credential
 from .sockets import Wake, opened
 
-EVENT = struct.Struct("=H")
+EVENT = struct.Struct("=HI")
+EVENTS = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of a connection.
+
+    Attributes:
+        refusal: why the other side did not let this one in.
+    """
+
+    is_connected: bool
+    refusal: RagqError | None = None
 
 
 class Peer:
@@ -20,49 +43,93 @@ class Peer:
     run long after its caller was told that it failed. libzmq's own way to that end, IMMEDIATE, aborts
     the process when the connection breaks between two frames that are being read (4.3.5, fq.cpp).
     There is no high-water mark on the receive side, because together with ZMTP heartbeats one aborts
-    the process too.
+    the process too. A refused key is never tried again by libzmq itself; ``renew`` does.
+
+    Args:
+        credential: who this side is; None for a mesh without keys.
+        server_key: the public key of the ROUTER.
+        wake: shared with other peers of one thread; None for one of its own.
 
     Attributes:
         wake: lets other threads end a ``wait``.
+        socket: readable when a message came.
+        monitor: readable when the connection changed.
+        has_news: the connection is up from the start, which the monitor does not tell.
     """
 
-    def __init__(self, address: str, *, linger_ms: int = 100) -> None:
-        self.wake = Wake()
+    def __init__(
+        self,
+        address: str,
+        *,
+        linger_ms: int = 100,
+        credential: Credential | None = None,
+        server_key: str = "",
+        wake: Wake | None = None,
+    ) -> None:
+        self.wake = wake or Wake()
+        self._owns_wake = wake is None
         self._address, self._linger_ms = address, linger_ms
+        self._credential, self._server_key = credential, server_key
         self._open()
 
     def _open(self) -> None:
-        self._socket = opened(zmq.DEALER, self._linger_ms)
-        self._socket.set(zmq.RECONNECT_IVL, 50)
-        self._socket.set(zmq.RECONNECT_IVL_MAX, 1000)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        self._socket.connect(self._address)
+        self.socket = opened(zmq.DEALER, self._linger_ms)
+        self.socket.set(zmq.RECONNECT_IVL, 50)
+        self.socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+        if self._credential is not None:
+            self.socket.set(zmq.CURVE_PUBLICKEY, self._credential.public.encode())
+            self.socket.set(zmq.CURVE_SECRETKEY, self._credential.secret.encode())
+            self.socket.set(zmq.CURVE_SERVERKEY, self._server_key.encode())
+        self.monitor = self.socket.get_monitor_socket(EVENTS)
+        self.socket.connect(self._address)
         # Within a process there is no handshake to wait for, and nothing that could break.
+        self._is_connected = self.has_news = self._address.startswith("inproc:")
         self._has_changed = False
-        self._is_connected = self._address.startswith("inproc:")
-        self._poller = zmq.Poller()
-        for source in (self._socket, self._monitor, self.wake.reader):
-            self._poller.register(source, zmq.POLLIN)
 
     def wait(self, timeout_ms: int) -> bool:
         """Until something came, the connection changed, or another thread woke this one; whether a message came."""
-        ready = dict(self._poller.poll(timeout_ms))
-        self._has_changed = self._monitor in ready
+        ready = readable([self.socket, self.monitor, self.wake.reader], timeout_ms)
+        self._has_changed = self.monitor in ready
         if self.wake.reader in ready:
             self.wake.clear()
-        return self._socket in ready
+        return self.socket in ready
 
     def has_broken(self) -> bool:
         """Whether the connection broke since the last look; what came over it can still be received."""
         if not self._has_changed:
             return False
         self._has_changed = False
-        for event, _ in _messages(self._monitor):
-            was_connected, (kind,) = self._is_connected, EVENT.unpack_from(event)
+        return any(not change.is_connected and change.refusal is None for change in self.changes())
+
+    def changes(self) -> Iterator[Change]:
+        """What became of the connection since the last look; what came before it broke can still be received."""
+        if self.has_news:
+            self.has_news = False
+            yield Change(is_connected=True)
+        for event, *_ in _messages(self.monitor):
+            was_connected, (kind, value) = self._is_connected, EVENT.unpack_from(event)
             self._is_connected = kind == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            if was_connected and not self._is_connected:
-                return True
-        return False
+            refusal = self._refusal(kind, value)
+            if self._is_connected or was_connected or refusal is not None:
+                yield Change(self._is_connected, refusal)
+
+    def _refusal(self, kind: int, value: int) -> RagqError | None:
+        if kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            return Unauthenticated(
+                f"{self._address} does not know this key, or not for this use",
+                help="'ragq keys list' where the proxy runs tells which keys it lets in",
+            )
+        if kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            return self._mismatch(value)
+        return None
+
+    def _mismatch(self, value: int) -> RagqError:
+        has_keys = self._credential is not None
+        return Unauthenticated(
+            f"{self._address} and this program do not agree about keys: "
+            f"this one {'has' if has_keys else 'has no'} credential (error {value:#x})",
+            help="security.enabled has to be the same at both ends, and the credential has to name the proxy's key",
+        )
 
     def renew(self) -> None:
         """Connect afresh; what the broken connection had not sent is gone."""
@@ -74,29 +141,41 @@ class Peer:
         if not self._is_connected:
             return False
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            if len(frames) == 1:
+                Bare.send(self.socket, frames[0], zmq.NOBLOCK)
+            else:
+                self.socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
 
     def receive(self, at_most: int = sys.maxsize) -> Iterator[list[bytes]]:
         """The messages that have come."""
-        return _messages(self._socket, at_most)
+        return _messages(self.socket, at_most)
 
     def close(self) -> None:
         """Let go of the connection; what was sent goes out within the linger time."""
         self._close(self._linger_ms)
-        self.wake.close()
+        if self._owns_wake:
+            self.wake.close()
 
     def _close(self, linger_ms: int) -> None:
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._socket.close(linger_ms)
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close(linger_ms)
+
+
+def readable(sources: Sequence[Any], timeout_ms: int) -> list[Any]:
+    """Which of these sockets and file descriptors have something to read, at the latest after a time."""
+    return [source for source, _ in zmq.zmq_poll([(source, zmq.POLLIN) for source in sources], timeout_ms)]
 
 
 def _messages(socket: zmq.Socket[bytes], at_most: int = sys.maxsize) -> Iterator[list[bytes]]:
+    """The messages that have come; asking first costs less than the exception after the last one."""
     for _ in range(at_most):
-        try:
-            yield socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
+        if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
             return
+        frames = [socket.recv(zmq.NOBLOCK)]
+        while socket.get(zmq.RCVMORE):
+            frames.append(socket.recv(zmq.NOBLOCK))
+        yield frames

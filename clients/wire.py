@@ -24,6 +24,7 @@ HEADER = struct.Struct("<2sBBHBBQIIII")
 MAX_ENVELOPE = MAX_FRAME
 MAX_META = 64 << 10
 STREAM_CREDIT = 32
+STREAM_WINDOW = 4 << 20
 BEAT_INTERVAL_S = 0.5
 DEFAULT_TTL_MS = 30_000
 MAX_TTL_MS = 24 * 3600 * 1000
@@ -237,6 +238,7 @@ class Method(Generic[Q, R, E]):
         name: ``service.method``.
         event: type of the stream's chunks; Nothing for a unary method.
         idempotent: a proxy may give it to a second worker when the first one dies.
+        input: type of the chunks that the client sends; Nothing for most.
     """
 
     name: str
@@ -244,6 +246,7 @@ class Method(Generic[Q, R, E]):
     reply: type[R]
     event: type[E]
     idempotent: bool = True
+    input: type = Nothing
 
     @property
     def key(self) -> int:

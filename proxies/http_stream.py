@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from clients.calls import Waiter, waiter
 from clients.errors import RagqError
+from clients.waiter import Waiter, waiter
 
 from .http_errors import describe
 

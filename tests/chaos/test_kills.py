@@ -170,7 +170,7 @@ def test_a_proxy_that_is_killed_and_started_again_finds_its_workers(mesh: Proces
         kept = pool.submit(client.call, WAIT, Wait(0.3))
         proxy.kill()
         mesh.start("proxy")
-        assert {type(call.exception()) for call in lost} == {errors.Unreachable}
+        assert {type(call.exception()) for call in lost} == {errors.ConnectionLost}
         assert kept.result().pid in {worker.pid for worker in workers}
     mesh.wait_workers(2)
     assert client.call(ECHO, Blob("again")).text == "again"

@@ -16,7 +16,8 @@ import pytest
 
 from clients import Client, errors
 from clients.config import Config, Endpoint
-from clients.packing import MAX_UNARY
+from clients.packing import MAX_UNARY, pack
+from clients.pending import pending
 from clients.wire import STREAM_CREDIT, Nothing
 from proxies.proxy import Proxy
 from services.worker import Worker
@@ -157,13 +158,11 @@ def test_a_cancelled_call_ends_at_the_caller_and_frees_its_slot(mesh: Mesh) -> N
     mesh.start_proxy()
     mesh.start_worker(slots=1)
     client = mesh.client()
-    from clients.packing import pack
-
-    call = client.submit(WAIT, pack(Wait(30)), time.monotonic() + 30)
+    call = pending(WAIT, pack(Wait(30)), time.monotonic() + 30)
+    client.link().submit(call)
     until(lambda: client.status().running == 1)
-    client.cancel(call)
-    with pytest.raises(errors.Cancelled):
-        call.future.result(2)
+    client.link().cancel(call)
+    until(lambda: isinstance(call.outcome, errors.Cancelled))
     assert client.call(SEEN, Nothing()).cancelled == 1
 
 
@@ -292,7 +291,7 @@ def test_a_drained_proxy_refuses_new_calls_and_ends_the_old_ones(mesh: Mesh) -> 
         proxy.stop()
         until(lambda: client.status().state == "draining")
         with pytest.raises(errors.Unreachable, match="shutting down"):
-            client.call(STEP, Wait())
+            client.call(STEP, Wait(), timeout_s=0.5)
         assert held.result().pid
 
 

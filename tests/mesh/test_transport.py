@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
 from clients import Client, RagqError, errors, sockets
 from clients.aio import _Threads
+from clients.packing import pack
+from clients.pending import pending
 from clients.wire import Envelope, Kind, Nothing, Ready, decode, method_key
 from tests.conftest import ROOT, free_ports
 from tests.mesh.processes import Process, Processes, processes, until
@@ -180,19 +183,23 @@ def test_a_client_survives_odd_answers(tmp_path: Path) -> None:
     router = sockets.router(address)
     try:
         with Client(address) as client:
-            from clients.packing import pack
-
             for answer in ([b"nonsense"], [b""], [Envelope(Kind.CHUNK, 1).encode()]):
-                call = client.submit(ECHO, pack(Blob()), time.monotonic() + 0.5)
-                assert router.poll(5000)
-                peer, frame = router.recv_multipart()
+                call = pending(ECHO, pack(Blob()), time.monotonic() + 0.5)
+                client.link().submit(call)
+                peer, frame = next_call(router)
                 fixed = [Envelope(Kind.CHUNK, decode(frame).id).encode()] if answer[0][:2] == b"RQ" else answer
                 router.send_multipart([peer, *fixed])
-                assert isinstance(call.future.exception(3), errors.DataLoss | errors.DeadlineExceeded)
-                while router.poll(100):
-                    router.recv_multipart()
+                until(lambda call=call: isinstance(call.outcome, errors.DataLoss | errors.DeadlineExceeded))
     finally:
         router.close(0)
+
+
+def next_call(router: zmq.Socket[bytes]) -> list[bytes]:
+    while True:
+        assert router.poll(10_000), "no call came"
+        frames = router.recv_multipart()
+        if decode(frames[1]).kind is Kind.CALL:
+            return frames
 
 
 def test_a_second_proxy_on_the_port_says_so_and_ends(mesh: Processes, tmp_path: Path) -> None:
@@ -219,8 +226,6 @@ def test_a_worker_without_a_proxy_leaves_when_told(tmp_path: Path) -> None:
 
 def test_readiness_is_told_to_the_proxy_as_documented(mesh: Processes) -> None:
     with raw_dealer(mesh.back) as dealer:
-        from clients.packing import pack
-
         ready = Ready("u" * 32, 1, "elsewhere", "trial", ["trial.unserved"], 1)
         dealer.send_multipart([b"", Envelope(Kind.READY, 0, body=pack(ready).body).encode()])
         with Client(mesh.address) as client:

@@ -9,9 +9,9 @@ import pytest
 
 from clients import Events
 from clients.answers import Answer, Decision, Delta, Event, Rewritten, Sources
-from clients.calls import waiting
 from clients.errors import Busy, Internal, Unreachable
 from clients.index import Turn
+from clients.waiter import waiting
 from ui.runs import MAX_KEPT, MAX_RUNNING, Runs
 
 DECISION = Decision("answer", 0.9, 0.5, "it is there")

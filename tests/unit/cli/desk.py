@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Self
 
-from clients.calls import waiting
 from clients.config import Config
 from clients.errors import Cancelled, Unreachable
 from clients.index import (
@@ -20,6 +19,7 @@ from clients.mesh import Ragq
 from clients.overview import MeshStatus, ProxyReport
 from clients.packing import pack, unpack
 from clients.status import ServiceStatus, WorkerStatus
+from clients.waiter import waiting
 from clients.wire import Method
 from tests.unit.cli.desk_services import GENERATOR, IndexSide, LLMSide
 

@@ -13,11 +13,11 @@ import pytest
 
 from clients import AsyncRagq, Ragq
 from clients.aio import AsyncIndex, AsyncJob, AsyncLLM, AsyncTuning, _iterate, _Threads
-from clients.calls import waiting
 from clients.errors import Cancelled, NotFound
 from clients.index import IndexClient, Job
 from clients.llm import LLMClient
 from clients.tuning import TuningClient
+from clients.waiter import waiting
 
 TWINS = [(AsyncLLM, LLMClient), (AsyncIndex, IndexClient), (AsyncTuning, TuningClient)]
 
