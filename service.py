@@ -11,6 +11,7 @@ import runpy
 import sys
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from services.launching.launch import Plan
     from services.launching.ports import Socket
     from services.launching.readiness import Part
-    from services.launching.supervisor import Role
+    from services.launching.roles import Role
 
 COMMANDS: dict[str, str] = {"up": "service:up", "ui": "service:ui"}
 ROOMS = ("service", "ui.cli", "services.launching.cli", "proxies.cli")
@@ -172,21 +173,31 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
 
 
 def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
+    from services.launching.home import Home
     from services.launching.places import here
-    from services.launching.supervisor import Role, Stage
+    from services.launching.ports import are_free
+    from services.launching.readiness import face_settled, proxy_settled, worker_settled
+    from services.launching.roles import Role, Stage
 
     def command(*words: str) -> tuple[str, ...]:
         return (sys.executable, str(Path(__file__).resolve()), *words, "--config", str(snapshot))
 
     for name in config.enabled_services:
-        for seat in here(config, name) if "proxy" in wanted else ():
-            number = ("--number", str(seat.number)) if seat.number else ()
-            yield Role(seat.role, _part_of_proxy(name, wanted), command("proxy", name, *number), Stage.PROXY)
-        for nth in range(1, 1 + config.service(name).num_workers if name in wanted else 1):
-            yield Role(name if nth == 1 else f"{name}-{nth}", name, command("worker", name), Stage.WORKER)
-    for name in HEALTH:
+        ours = here(config, name) if "proxy" in wanted else []
+        numbers = range(1, 1 + config.service(name).num_workers if name in wanted else 1)
+        workers = [name if nth == 1 else f"{name}-{nth}" for nth in numbers]
+        for place in ours:
+            number = ("--number", str(place.number)) if place.number else ()
+            yield Role(
+                place.role, _part_of_proxy(name, wanted), command("proxy", name, *number), Stage.PROXY,
+                proxy_settled(place.pair.front_end.address, Home(config.home), workers), partial(are_free, place.pair),
+            )  # fmt: skip
+        takes_calls = worker_settled([place.pair.front_end.address for place in ours], config.service(name).fronts)
+        for worker in workers:
+            yield Role(worker, name, command("worker", name), Stage.WORKER, takes_calls)
+    for name, path in HEALTH.items():
         if name in wanted:
-            yield Role(name, name, command(name), Stage.FACE)
+            yield Role(name, name, command(name), Stage.FACE, face_settled(getattr(config, name), path))
 
 
 def _part_of_proxy(name: str, wanted: list[str]) -> str:
@@ -199,7 +210,7 @@ def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
 
     for name in config.enabled_services:
         section = config.service(name)
-        ours = [seat.pair.front_end.address for seat in here(config, name)] if "proxy" in wanted else []
+        ours = [place.pair.front_end.address for place in here(config, name)] if "proxy" in wanted else []
         if name in wanted:
             yield Part(name, service_probe(ours, section.fronts, section.num_workers), has_note=True)
         elif ours:

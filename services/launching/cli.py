@@ -22,6 +22,8 @@ COMMANDS: dict[str, str] = {
     "config": "services.launching.cli:config",
     "init": "services.launching.cli:init",
     "down": "services.launching.cli:down",
+    "restart": "services.launching.order_commands:restart",
+    "drain": "services.launching.order_commands:drain",
     "logs": "services.launching.cli:logs",
 }
 STOP_S = 45.0

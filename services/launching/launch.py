@@ -15,12 +15,13 @@ from types import FrameType
 
 from clients.settings import TOP_LEVEL, Loaded
 from clients.sources import ENV_NOT_KEYS, is_key
-from services.launching import ports, provision
+from services.launching import orders, ports, provision
 from services.launching.home import Home
 from services.launching.keyring import Keyring
 from services.launching.readiness import Answered, Part, watch
+from services.launching.roles import Role
 from services.launching.screen import Screen
-from services.launching.supervisor import Role, Supervisor
+from services.launching.supervisor import Supervisor
 from services.processes.logs import LogFile, ToFile
 
 START_LIMIT_S = 300.0
@@ -78,7 +79,8 @@ def launch(loaded: Loaded, plan: Plan) -> int:
         )
         _stop_on_signals(supervisor)
         try:
-            return _Run(loaded, plan, supervisor, screen, began).run()
+            with orders.taken(orders.door(config), supervisor.events.put):
+                return _Run(loaded, plan, supervisor, screen, began).run()
         finally:
             log.close()
 

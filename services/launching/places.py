@@ -13,7 +13,7 @@ EVERYWHERE = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - compared, not bou
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Place:
     """One proxy of a service: the ``number``-th of its pairs."""
 
     service: str
@@ -31,19 +31,19 @@ class Seat:
         return is_here(self.pair.front_end) and is_here(self.pair.back_end)
 
 
-def seats(config: Config, service: str) -> list[Seat]:
+def places(config: Config, service: str) -> list[Place]:
     """Every proxy of a service, here and elsewhere."""
-    return [Seat(service, number, pair) for number, pair in enumerate(config.service(service).pairs)]
+    return [Place(service, number, pair) for number, pair in enumerate(config.service(service).pairs)]
 
 
-def here(config: Config, service: str) -> list[Seat]:
+def here(config: Config, service: str) -> list[Place]:
     """The proxies of a service that belong on this machine."""
-    return [seat for seat in seats(config, service) if seat.is_here]
+    return [place for place in places(config, service) if place.is_here]
 
 
-def elsewhere(config: Config, service: str) -> list[Seat]:
+def elsewhere(config: Config, service: str) -> list[Place]:
     """The proxies of a service that another machine runs."""
-    return [seat for seat in seats(config, service) if not seat.is_here]
+    return [place for place in places(config, service) if not place.is_here]
 
 
 def is_here(end: Endpoint) -> bool:
@@ -61,9 +61,9 @@ def is_here(end: Endpoint) -> bool:
 def left_to_others(config: Config, services: list[str]) -> list[str]:
     """A line for each proxy that another machine is to run."""
     return [
-        f"{seat.role} belongs to {seat.pair.front_end.host}; 'ragq up --role proxy' starts it there"
+        f"{place.role} belongs to {place.pair.front_end.host}; 'ragq up --role proxy' starts it there"
         for service in services
-        for seat in elsewhere(config, service)
+        for place in elsewhere(config, service)
     ]
 
 
@@ -74,7 +74,7 @@ def demand_one(config: Config, services: list[str]) -> None:
         ConfigError: every proxy of every service belongs elsewhere.
     """
     if services and not any(here(config, service) for service in services):
-        hosts = sorted({seat.pair.front_end.host for service in services for seat in elsewhere(config, service)})
+        hosts = sorted({place.pair.front_end.host for service in services for place in elsewhere(config, service)})
         raise ConfigError(
             f"no proxy belongs on this machine; ragq.yml puts them on {', '.join(hosts)}",
             help="leave out '--role proxy', or name an address of this machine in front_end and back_end",

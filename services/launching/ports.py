@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.config import Config, Endpoint
+from clients.config import Config, Endpoint, Pair
 from clients.errors import ConfigError, PortBusy, RagqError
-from services.launching.places import Seat, here
+from services.launching.places import Place, here
 
 _LISTEN = "0A"
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -51,15 +51,15 @@ class Holder:
 def of_proxy(config: Config, service: str) -> list[Socket]:
     """What the proxies of a service bind on this machine; ipc and inproc have no ports."""
     return [
-        _socket(f"{_name(seat)} {side}", end)
-        for seat in here(config, service)
-        for side, end in (("front end", seat.pair.front_end), ("back end", seat.pair.back_end))
+        _socket(f"{_name(place)} {side}", end)
+        for place in here(config, service)
+        for side, end in (("front end", place.pair.front_end), ("back end", place.pair.back_end))
         if end.protocol == "tcp"
     ]
 
 
-def _name(seat: Seat) -> str:
-    return f"{seat.service} proxy {seat.number}" if seat.number else seat.service
+def _name(place: Place) -> str:
+    return f"{place.service} proxy {place.number}" if place.number else place.service
 
 
 def _socket(use: str, end: Endpoint) -> Socket:
@@ -101,6 +101,12 @@ def is_free(wanted: Socket) -> bool:
             ) from None
         return False
     return True
+
+
+def are_free(pair: Pair) -> bool:
+    """Whether a proxy could bind both of its ends now; of a socket file nobody can tell."""
+    ends = (pair.front_end, pair.back_end)
+    return all(end.protocol == "tcp" and is_free(_socket("proxy", end)) for end in ends)
 
 
 def holder(port: int) -> Holder | None:

@@ -7,13 +7,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from clients.client import Client
 from clients.config import Face
 from clients.errors import RagqError
 from clients.status import ServiceStatus, WorkerStatus
+from services.launching.home import Home, read_roles
 
 INTERVAL_S = 0.1
 TRY_S = 1.0
@@ -104,6 +105,34 @@ def face_probe(face: Face, path: str) -> Probe:
             return None
 
     return probe
+
+
+def proxy_settled(front: str, home: Home, workers: Collection[str]) -> Callable[[int], bool]:
+    """Whether a proxy's new process answers and knows again those of these workers that run."""
+
+    def is_settled(pid: int) -> bool:
+        status = _status(front)
+        running = {record.pid for record in read_roles(home) if record.role in workers and record.state == "running"}
+        return status is not None and status.pid == pid and running <= {worker.pid for worker in _here(status)}
+
+    return is_settled
+
+
+def worker_settled(ours: Sequence[str], fronts: Sequence[str]) -> Callable[[int], bool]:
+    """Whether a worker's new process takes calls from every proxy here that answers, or from one where none is here."""
+    enough = all if ours else any
+
+    def is_settled(pid: int) -> bool:
+        found = [status for status in map(_status, ours or fronts) if status]
+        return bool(found) and enough(pid in {worker.pid for worker in _here(status)} for status in found)
+
+    return is_settled
+
+
+def face_settled(face: Face, path: str) -> Callable[[int], bool]:
+    """Whether a face answers; its predecessor had to end before it could begin."""
+    probe = face_probe(face, path)
+    return lambda _pid: probe() is not None
 
 
 def url(face: Face) -> str:

@@ -5,41 +5,21 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
-from services.launching.home import Home, RoleRecord, write_roles
+from clients.reading import nearest
+from services.launching.home import Home, write_roles
 from services.launching.readiness import Answered
-from services.processes.children import Child, Exit
+from services.launching.roles import Role, Seat, Stage
+from services.launching.rolling import INTERVAL_S, Order, Roll
+from services.processes.children import Child
 from services.processes.logs import LogFile, Record
 from services.processes.restart import GiveUp, RestartPolicy
 
 DRAIN_S = 30.0
 INSIST_S = 5.0
 log = logging.getLogger("ragq.launcher")
-
-
-class Stage(IntEnum):
-    """When a role starts; they end the other way round, so that whoever calls ends before who answers."""
-
-    PROXY = 0
-    WORKER = 1
-    FACE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """One process that is to run.
-
-    Attributes:
-        part: what a person calls the thing that it belongs to: ``llm``, ``http``.
-    """
-
-    name: str
-    part: str
-    command: tuple[str, ...]
-    stage: Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +34,7 @@ class Stop:
     """Somebody asked for the end."""
 
 
-Event = Ended | Stop | Answered
-
-
-@dataclass(slots=True)
-class Seat:
-    """A role and its process of the moment."""
-
-    role: Role
-    policy: RestartPolicy
-    log: LogFile
-    child: Child | None = None
-    restart_at: float | None = None
-    num_restarts: int = 0
-    failure: str = ""
-    failure_code: int = 0
-    last_exit: Exit | None = None
-
-    def record(self) -> RoleRecord:
-        """For those who ask from outside."""
-        if self.child:
-            state = "running"
-        elif self.failure:
-            state = "failed"
-        else:
-            state = "waiting" if self.restart_at is not None else "stopped"
-        why = self.failure or (self.last_exit.reason if self.last_exit else "")
-        return RoleRecord(self.role.name, state, self.child.pid if self.child else 0, self.num_restarts, why)
+Event = Ended | Stop | Order | Answered
 
 
 class Supervisor:
@@ -107,6 +61,7 @@ class Supervisor:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.is_stopping = False
         self._home, self._env, self._tell, self._clock = home, env, tell, clock
+        self._roll: Roll | None = None
         ordered = sorted(roles, key=lambda role: role.stage)
         self.seats = [Seat(role, RestartPolicy(dice), LogFile(home.logs / f"{role.name}.log")) for role in ordered]
 
@@ -123,14 +78,35 @@ class Supervisor:
     def step(self, timeout_s: float) -> Event | None:
         """Wait for one event or for a restart that is due, and deal with it; the event, if there was one."""
         due = [seat.restart_at for seat in self.seats if seat.restart_at is not None]
-        pause_s = min([timeout_s, *(max(0.0, at - self._clock()) for at in due)])
+        pause_s = min([INTERVAL_S if self._roll else timeout_s, *(max(0.0, at - self._clock()) for at in due)])
         event = self._next(pause_s)
         if isinstance(event, Stop):
             self.is_stopping = True
         elif isinstance(event, Ended):
             self._ended(event.child)
+        elif isinstance(event, Order):
+            self._begin(event)
         self._restart_due()
+        self._go_on()
         return event
+
+    def _begin(self, order: Order) -> None:
+        """Carry out an order; one at a time."""
+        unknown = [name for name in order.names if not any(order.means(seat, name) for seat in self.seats)]
+        if unknown:
+            known = {name for seat in self.seats for name in (seat.role.name, seat.role.part)}
+            order.done(f"nothing here is called '{unknown[0]}'; {nearest(unknown[0], known)}")
+        elif self._roll:
+            order.done("another restart is under way; wait for it to end")
+        else:
+            named = [seat for seat in self.seats if not order.names or any(order.means(seat, n) for n in order.names)]
+            self._roll = Roll(order, named, self._launch)
+
+    def _go_on(self) -> None:
+        if self._roll:
+            self._roll.turn(self._clock())
+            self._publish()
+            self._roll = None if self._roll.is_over else self._roll
 
     def _next(self, timeout_s: float) -> Event | None:
         try:
@@ -154,6 +130,8 @@ class Supervisor:
         Returns:
             Whether every process ended of itself.
         """
+        if self._roll:
+            self._roll.end("the mesh stops")
         for seat in self.seats:
             seat.restart_at = None
             seat.last_exit = None
@@ -163,36 +141,36 @@ class Supervisor:
         self._end_stage(None, self._clock() + insist_s)
         self._kill()
         self._publish()
-        clean = all(seat.child is None and (seat.last_exit is None or seat.last_exit.is_clean) for seat in self.seats)
+        clean = all(not seat.children and (seat.last_exit is None or seat.last_exit.is_clean) for seat in self.seats)
         for seat in self.seats:
             seat.log.close()
         return clean
 
     def _end_stage(self, stage: Stage | None, deadline: float) -> None:
         """Ask a stage (or all that is left) to end, and wait for it."""
-        running = [seat for seat in self.seats if seat.child and stage in (None, seat.role.stage)]
-        for seat in running:
-            if seat.child:
-                seat.child.terminate()
-        while any(seat.child for seat in running) and (left_s := deadline - self._clock()) > 0:
+        running = [seat for seat in self.seats if stage in (None, seat.role.stage)]
+        for child in _children(running):
+            child.terminate()
+        while _children(running) and (left_s := deadline - self._clock()) > 0:
             if self._wait(left_s):
                 self._kill()
                 return
 
     def _kill(self) -> None:
-        for seat in self.seats:
-            if seat.child:
-                log.warning("killing %s, pid %d", seat.role.name, seat.child.pid)
-                seat.child.kill()
+        for child in _children(self.seats):
+            log.warning("killing %s, pid %d", child.name, child.pid)
+            child.kill()
         deadline = self._clock() + INSIST_S
-        while any(seat.child for seat in self.seats) and self._clock() < deadline:
+        while _children(self.seats) and self._clock() < deadline:
             self._wait(INSIST_S)
 
     def _wait(self, timeout_s: float) -> bool:
         """Take one event while stopping; whether it was another request to stop."""
         event = self._next(timeout_s)
+        if isinstance(event, Order):
+            event.done("the mesh stops")
         if isinstance(event, Ended) and (seat := self._seat(event.child)):
-            seat.child, seat.last_exit = None, event.child.exit
+            seat.forget(event.child)
             log.info("%s stopped: %s", seat.role.name, event.child.exit.reason if event.child.exit else "")
         return isinstance(event, Stop)
 
@@ -221,7 +199,12 @@ class Supervisor:
         seat = self._seat(child)
         if seat is None or child.exit is None:
             return
-        seat.child, seat.last_exit = None, child.exit
+        was_asked = child is seat.leaving
+        seat.forget(child)
+        if was_asked:
+            log.info("%s, pid %d, ended as asked: %s", seat.role.name, child.pid, child.exit.reason)
+            self._publish()
+            return
         verdict = seat.policy.died(self._clock(), child.exit.code)
         if isinstance(verdict, GiveUp):
             seat.failure, seat.failure_code = f"{child.exit.reason}: {verdict.why}", child.exit.code
@@ -232,7 +215,7 @@ class Supervisor:
         self._publish()
 
     def _seat(self, child: Child) -> Seat | None:
-        return next((seat for seat in self.seats if seat.child is child), None)
+        return next((seat for seat in self.seats if child in seat.children), None)
 
     def _report(self, seat: Seat, what: str) -> None:
         lines = seat.last_exit.last_lines if seat.last_exit else ()
@@ -243,3 +226,7 @@ class Supervisor:
 
     def _publish(self) -> None:
         write_roles(self._home, [seat.record() for seat in self.seats])
+
+
+def _children(seats: Iterable[Seat]) -> list[Child]:
+    return [child for seat in seats for child in seat.children]

@@ -25,7 +25,8 @@ LAUNCHER = """
 import json, os, random, sys
 from pathlib import Path
 from services.launching.home import Home
-from services.launching.supervisor import Role, Stage, Supervisor
+from services.launching.roles import Role, Stage
+from services.launching.supervisor import Supervisor
 home = Home(Path(sys.argv[1]))
 home.prepare()
 commands = json.loads(sys.argv[2])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,52 @@ def test_any_method_can_be_called_by_name(pair: LiveMesh) -> None:
     assert len(reply["vectors"]) == 1
     lines = pair.run("call", "llm.generate", '{"prompt": "hello", "max_tokens": 4}').stdout.splitlines()
     assert "finish_reason" in json.loads(lines[-1])
+
+
+def pids(live: LiveMesh) -> dict[str, int]:
+    return {record.role: record.pid for record in read_roles(Home(live.home))}
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Iterator[LiveMesh]:
+    """An LLM service behind one proxy."""
+    live = start_mesh(tmp_path, merged(TOY, {"index": {"enabled": False}}), ["proxy", "llm"])
+    try:
+        live.wait_ready()
+        yield live
+    finally:
+        live.stop()
+
+
+def test_a_rolling_restart_replaces_every_process_and_says_so(single: LiveMesh) -> None:
+    before = pids(single)
+    done = single.run("restart")
+    assert done.returncode == 0, done.stderr
+    after = pids(single)
+    assert done.stdout.splitlines() == [
+        line for name in before for line in (f"{name}: pid {before[name]} ends", f"{name}: pid {after[name]} serves")
+    ]
+    assert len(set(before.values()) | set(after.values())) == 4
+    assert single.client().llm.embed(["one"]).shape[0] == 1
+
+
+def test_what_was_drained_comes_back_when_it_is_asked_to(single: LiveMesh) -> None:
+    worker = pids(single)["llm"]
+    assert single.run("drain", "--worker", str(worker)).stdout == f"llm: pid {worker} ends\nllm: stopped\n"
+    assert pids(single)["llm"] == 0
+    assert single.run("drain", "llm").stdout.endswith("proxy-llm: stopped\n")
+    status = single.run("status", "--json")
+    assert (status.returncode, json.loads(status.stdout)["services"][0]["state"]) == (1, "down")
+    done = single.run("restart", "llm")
+    assert done.returncode == 0, done.stderr
+    assert single.run("status").returncode == 0
+
+
+def test_an_order_that_makes_no_sense_says_why(pair: LiveMesh) -> None:
+    done = pair.run("restart", "lmm")
+    assert (done.returncode, "did you mean 'llm'?" in done.stderr) == (1, True)
+    done = pair.run("drain", "llm", "--number", "7")
+    assert (done.returncode, "its numbers are 0, 1" in done.stderr) == (1, True)
+    done = pair.run("drain", "--worker", "999999999")
+    assert (done.returncode, "no worker is called" in done.stderr) == (1, True)
+    assert pair.run("drain").returncode == 2

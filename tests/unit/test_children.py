@@ -16,17 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.launching.home import Home, HomeLocked, HomeUnusable, RoleRecord, read_roles
-from services.launching.supervisor import Role, Stage, Supervisor
+from services.launching.roles import Role, Stage
+from services.launching.supervisor import Supervisor
 from services.processes import logs
 from services.processes.children import NUM_LAST_LINES, Child, Exit
 from services.processes.logs import LogFile, Record
 from services.processes.restart import GiveUp, Restart, RestartPolicy
+from tests.unit.small_mesh import DEAF, SERVES, SLEEPS, await_line, calm, supervisor
 
 pytestmark = pytest.mark.process
-
-
-def calm() -> float:
-    return 0.0
 
 
 # -- restarts
@@ -139,24 +137,6 @@ def is_alive(pid: int) -> bool:
 
 
 # -- many children
-
-
-def supervisor(tmp_path: Path, said: list[str], **codes: str) -> Supervisor:
-    home = Home(tmp_path)
-    home.prepare()
-    stages = {"proxy": Stage.PROXY, "worker": Stage.WORKER, "face": Stage.FACE}
-    roles = [Role(n, n, (sys.executable, "-S", "-c", code), stages.get(n, Stage.WORKER)) for n, code in codes.items()]
-    return Supervisor(roles, home, env=os.environ, tell=said.append, dice=calm)
-
-
-SERVES = "import signal,sys; signal.signal(15, lambda *_: sys.exit(0)); print('up'); signal.pause(); signal.pause()"
-SLEEPS = "import time; print('up'); time.sleep(60)"
-DEAF = "import signal; signal.signal(15, signal.SIG_IGN); print('up')\nwhile True: signal.pause()"
-
-
-def await_line(path: Path) -> None:
-    while not logs.last([path], 1):
-        threading.Event().wait(0.005)
 
 
 def test_faces_end_before_workers_before_proxies(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from services.launching import launch, places, ports, provision
 from services.launching.home import HomeLocked
 from services.launching.ports import PortTaken, Socket
 from services.launching.readiness import Answered
+from services.launching.roles import Stage
 from services.launching.screen import Screen, footer_lines, own_version
-from services.launching.supervisor import Stage
 from services.models import Shelf
 
 ROOT = Path(__file__).parents[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -62,22 +63,20 @@ def _print(found: Board) -> None:
 
 
 def _watch(mesh: Ragq) -> None:
-    """Draw until somebody ends it; the terminal is as it was afterwards, also after SIGTERM."""
+    """Draw until somebody ends it. A signal raises nothing, so that the terminal is always put back as it was."""
+    ended = threading.Event()
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     before = _look(mesh)
-    try:
-        with Live(_drawn(board(before, before)), console=show.terminal(), screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(INTERVAL_S)
-                now = _look(mesh)
-                live.update(_drawn(board(before, now)), refresh=True)
-                before = now
-    except KeyboardInterrupt:
-        return
+    with Live(_drawn(board(before, before)), console=show.terminal(), screen=True, auto_refresh=False) as live:
+        while not ended.wait(INTERVAL_S):
+            now = _look(mesh)
+            live.update(_drawn(board(before, now)), refresh=True)
+            before = now
 
 
 def _drawn(found: Board) -> Group:
