@@ -28,8 +28,14 @@ def context() -> zmq.Context[zmq.Socket[bytes]]:
         return _contexts[pid]
 
 
-def router(address: str) -> zmq.Socket[bytes]:
+def router(address: str, *, secret_key: str = "", domain: str = "") -> zmq.Socket[bytes]:
     """A ROUTER bound to ``address`` that reports peers it cannot reach.
+
+    Args:
+        address: where to listen.
+        secret_key: its own CURVE key, Z85; with one, only encrypted connections are made, after the ``authenticator``
+            of this process has agreed.
+        domain: what the authenticator is told about the kind of peers.
 
     Raises:
         PortBusy: another process listens there.
@@ -37,6 +43,11 @@ def router(address: str) -> zmq.Socket[bytes]:
     """
     socket = opened(zmq.ROUTER, linger_ms=LINGER_MS)
     socket.set(zmq.ROUTER_MANDATORY, 1)
+    if secret_key:
+        socket.set(zmq.CURVE_SERVER, 1)
+        socket.set(zmq.CURVE_SECRETKEY, secret_key.encode("ascii"))
+        socket.set(zmq.ZAP_DOMAIN, domain.encode("ascii"))
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without an authenticator nobody gets in, instead of everybody
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
@@ -61,6 +72,20 @@ def authenticator() -> zmq.Socket[bytes]:
         socket.close(0)
         raise PortBusy(address) from None
     return socket
+
+
+def received(socket: zmq.Socket[bytes]) -> tuple[list[bytes], str]:
+    """A message that has come to a ROUTER with keys, and the public key of whoever sent it; '' where none was shown.
+
+    Raises:
+        zmq.Again: none has come.
+    """
+    routing_id = socket.recv(zmq.NOBLOCK, copy=False)
+    frames = [routing_id.bytes, *socket.recv_multipart(zmq.NOBLOCK)]
+    try:
+        return frames, str(routing_id.get("User-Id"))
+    except zmq.ZMQError:
+        return frames, ""
 
 
 def disconnections(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:

@@ -14,7 +14,7 @@ import zmq
 
 from clients import sockets
 from clients.config import Config, Endpoint, Pair
-from clients.errors import BadRequest, ConfigError, RagqError, TooLarge
+from clients.errors import BadRequest, ConfigError, Forbidden, RagqError, TooLarge
 from clients.packing import MAX_UNARY, pack, pack_map, unpack_map
 from clients.reading import read
 from clients.status import ServiceStatus
@@ -36,8 +36,11 @@ from clients.wire import (
     peek,
     told,
 )
+from proxies.access import Access
 from proxies.actions import CancelAt, Dispatch, Fail, Reset
 from proxies.dispatch import Dispatcher
+from proxies.gate import Gate
+from proxies.guard import Guard
 from proxies.parties import Call
 from proxies.report import report
 
@@ -54,11 +57,13 @@ PROBE = Envelope(Kind.PING, 0).encode()
 class Proxy:
     """Two ROUTERs and a dispatcher; one thread."""
 
-    def __init__(self, service: str, front: str, back: str) -> None:
+    def __init__(self, service: str, front: str, back: str, gate: Gate | None = None) -> None:
         self.service = service
-        self._front = sockets.router(front)
+        self._gate = gate
+        self._guard = Guard(service, gate.access if gate else Access.open())
+        self._front = sockets.router(front, secret_key=gate.front.secret if gate else "", domain="clients")
         try:
-            self._back = sockets.router(back)
+            self._back = sockets.router(back, secret_key=gate.back.secret if gate else "", domain="workers")
         except RagqError:
             self._front.close()
             raise
@@ -85,7 +90,8 @@ class Proxy:
     def run(self) -> None:
         """Serve until stopped and drained."""
         poller = zmq.Poller()
-        for source in (self._front, self._back, self._front_lost, self._back_lost, self._wake.reader):
+        gates = [self._gate.socket] if self._gate else []
+        for source in (self._front, self._back, self._front_lost, self._back_lost, self._wake.reader, *gates):
             poller.register(source, zmq.POLLIN)
         try:
             while not self._is_over():
@@ -106,6 +112,8 @@ class Proxy:
     def _turn(self, ready: dict[Any, int]) -> None:
         if self._wake.reader in ready:
             self._wake.clear()
+        if self._gate:
+            self._keep(self._gate)
         if self._back in ready:
             self._drain(self._back, self._from_worker)
         if self._front in ready:
@@ -117,28 +125,39 @@ class Proxy:
         self._dispatcher.tick(time.monotonic())
         self._act()
 
+    def _keep(self, gate: Gate) -> None:
+        """Let in who may come, and let go of workers whose key was revoked."""
+        now = time.monotonic()
+        if gate.refresh(now):
+            for worker in self._guard.change(gate.access, self._dispatcher.workers):
+                self._dispatcher.gone(worker, now)
+        gate.answer(now)
+
     def _drain(self, socket: zmq.Socket[bytes], handle: Any) -> bool:
         """Handle a burst of messages; whether there may be more."""
         for _ in range(MAX_BURST):
             try:
-                frames: list[Any] = socket.recv_multipart(zmq.NOBLOCK)
+                frames, principal = sockets.received(socket) if self._gate else (socket.recv_multipart(zmq.NOBLOCK), "")
             except zmq.Again:
                 return False
-            handle(frames)
+            handle(frames, principal)
             self._act()
         return True
 
     # -- from clients --------------------------------------------------------------------------
 
-    def _from_client(self, frames: list[Any]) -> None:
+    def _from_client(self, frames: list[Any], principal: str) -> None:
         client = frames[0]
         if len(frames) < 2:
             return
         if frames[1] == b"":
-            self._legacy_call(client, frames[2:])
+            self._legacy_call(client, frames[2:], principal)
             return
         try:
             header = peek(frames[1])
+            self._guard.check_client(principal)
+            if header.kind == Kind.CALL:
+                self._guard.check_call(principal, header.method)
             self._from_peer(client, header, frames[1:])
         except RagqError as error:
             call_id = HEADER.unpack_from(frames[1])[6] if len(frames[1]) >= HEADER.size else 0
@@ -174,7 +193,7 @@ class Proxy:
         if call is not None and call.worker is not None:
             self._to_worker(call.worker.id, _route(key[0], 0), frames)
 
-    def _legacy_call(self, client: bytes, frames: list[Any]) -> None:
+    def _legacy_call(self, client: bytes, frames: list[Any], principal: str) -> None:
         self._legacy_ids += 1
         now = time.monotonic()
         envelope = Envelope(Kind.CALL, self._legacy_ids, flags=Flag.LEGACY, method=LEGACY_METHOD, num_buffers=1)
@@ -182,14 +201,17 @@ class Proxy:
             (client, self._legacy_ids), LEGACY_METHOD, Flag.LEGACY, [envelope.encode(), *frames],
             now, now + LEGACY_TTL_S, sum(map(len, frames)), is_legacy=True,
         )  # fmt: skip
-        if len(frames) == 1:
+        try:
+            self._guard.check_call(principal, LEGACY_METHOD)
+            if len(frames) != 1:
+                raise BadRequest(f"a request is one frame with one msgpack map; {len(frames)} frames came")
             self._dispatcher.call(call, now)
-        else:
-            self._fail(call, BadRequest(f"a request is one frame with one msgpack map; {len(frames)} frames came"))
+        except RagqError as error:
+            self._fail(call, error)
 
     # -- from workers --------------------------------------------------------------------------
 
-    def _from_worker(self, frames: list[Any]) -> None:
+    def _from_worker(self, frames: list[Any], principal: str) -> None:
         worker, now = frames[0], time.monotonic()
         if len(frames) < 3:
             return
@@ -198,7 +220,9 @@ class Proxy:
             if frames[1]:
                 self._answer(worker, frames[1], header, frames[2:], now)
             else:
-                self._control(worker, decode(frames[2]), now)
+                self._control(worker, decode(frames[2]), principal, now)
+        except Forbidden as error:
+            self._to_worker(worker, b"", [failure_envelope(0, error, "proxy").encode()])
         except RagqError:
             self._to_worker(worker, b"", [Envelope(Kind.RESET, 0).encode()])
 
@@ -218,9 +242,10 @@ class Proxy:
             return
         self._to_client(call.key[0], [b"", *frames[1:]])
 
-    def _control(self, worker: bytes, envelope: Envelope, now: float) -> None:
+    def _control(self, worker: bytes, envelope: Envelope, principal: str, now: float) -> None:
         match envelope.kind:
             case Kind.READY:
+                self._guard.admit(worker, principal)
                 ready = read(Ready, unpack_map(envelope.body))
                 methods = frozenset(map(method_key, ready.methods)) | {LEGACY_METHOD}
                 self._dispatcher.ready(worker, ready, methods, now)
@@ -288,6 +313,14 @@ class Proxy:
         sockets.close_monitored(self._front, self._front_lost)
         sockets.close_monitored(self._back, self._back_lost)
         self._wake.close()
+        if self._gate:
+            self._gate.close()
+
+    def look_at_keys(self) -> None:
+        """Read the list of those who may come at once; safe in a signal handler."""
+        if self._gate:
+            self._gate.look_again()
+            self._wake.set()
 
 
 def _route(client: bytes, waited_ms: int) -> bytes:
@@ -319,13 +352,18 @@ def run(config: Config, service: str, number: int = 0) -> int:
         number: of the pair that it binds.
 
     Raises:
-        ConfigError: an endpoint that other machines reach, without ``insecure: true``; no such number.
+        ConfigError: an endpoint that other machines reach, without keys or ``insecure: true``; keys that are absent or
+            open to others; no such number.
         PortBusy: another process listens there.
     """
     pair = _pair(config, service, number)
     for endpoint in (pair.front_end, pair.back_end):
-        _refuse_open_bind(endpoint, insecure=config.insecure)
-    proxy = Proxy(service, pair.front_end.address, pair.back_end.address)
+        _refuse_open_bind(endpoint, insecure=config.insecure or config.security.enabled)
+    gate = Gate(config.keys_folder) if config.security.enabled else None
+    proxy = Proxy(service, pair.front_end.address, pair.back_end.address, gate)
+
+    def reread(_signal: int, _frame: FrameType | None) -> None:
+        proxy.look_at_keys()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         proxy.stop()
@@ -333,6 +371,8 @@ def run(config: Config, service: str, number: int = 0) -> int:
     with suppress(ValueError):  # signals belong to the main thread; a test may run a proxy in another
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        if gate:
+            signal.signal(signal.SIGHUP, reread)
     proxy.run()
     if threading.current_thread() is threading.main_thread():
         sockets.finish()
@@ -353,5 +393,5 @@ def _refuse_open_bind(endpoint: Endpoint, *, insecure: bool) -> None:
     if not (endpoint.is_local or insecure):
         raise ConfigError(
             f"{endpoint.address} can be reached from other machines, and the mesh has no keys",
-            help="bind 127.0.0.1, or set 'insecure: true' in a network that you trust",
+            help="'security.enabled: true' gives it keys; or bind 127.0.0.1, or accept the risk with 'insecure: true'",
         )
