@@ -6,55 +6,72 @@ sent comes out as actions, in order.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
+from random import Random
 
-from clients.errors import (
-    Busy,
-    Cancelled,
-    DeadlineExceeded,
-    Draining,
-    Internal,
-    RagqError,
-    UnknownMethod,
-    Unreachable,
-    WorkerLost,
-)
+from clients.errors import Cancelled
 from clients.wire import Beat, Flag, Ready, method_key
-from proxies.actions import Action, CancelAt, Dispatch, Fail, Reset
+from proxies.actions import Action, CancelAt, Reset
+from proxies.admission import Admission
+from proxies.assigning import Assignment
+from proxies.books import Books
 from proxies.limits import USUAL, Limits
-from proxies.parties import Call, Key, Worker
-from proxies.tally import Tally
-from proxies.waiting import Waiting
+from proxies.losses import Cause
+from proxies.parties import Call, Key, Worker, in_order
+from proxies.roster import Roster
 
-MAX_ATTEMPTS = 2
 GRACE_S = 15.0
 LOST_AFTER_S = 1.5
+LOOK_EVERY_S = 0.25
+WORKERS_FAULT = frozenset({2, 13, 14})
+NOTHING: Iterator[Action] = iter(())
 
 
 class Dispatcher:
-    """The calls and workers of one service."""
+    """The calls and workers of one service.
 
-    def __init__(self, now: float, limits: Limits = USUAL) -> None:
-        self.limits = limits
-        self.workers: dict[bytes, Worker] = {}
-        self.calls: dict[Key, Call] = {}
-        self.tally = Tally()
-        self.is_draining = False
-        self._waiting = Waiting()
-        self._timers: list[tuple[float, Key]] = []
-        self._lonely_since = now
-        self._actions: list[Action] = []
+    Attributes:
+        calls: every call that has not ended at its worker, answered or not.
+        clients: those with unanswered calls, by routing id.
+        workers: by routing id.
+    """
+
+    def __init__(self, now: float, limits: Limits = USUAL, chance: Random | None = None) -> None:
+        self._books = Books()
+        self.calls = self._books.calls
+        self.clients = self._books.clients
+        self.waiting = self._books.waiting
+        self.tally = self._books.tally
+        self._timers = self._books.timers
+        self._roster = Roster(chance)
+        self.workers = self._roster.workers
+        self._assignment = Assignment(self._books, self._roster)
+        self._admission = Admission(limits, self.waiting, self._roster)
+        self._now = self._look_at = self._lonely_since = now
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new calls are refused because the proxy is about to end."""
+        return self._admission.is_closed
 
     @property
     def num_waiting(self) -> int:
         """Calls that wait for a slot."""
-        return len(self._waiting)
+        return len(self.waiting)
+
+    @property
+    def limits(self) -> Limits:
+        """How much it takes in."""
+        return self._admission.limits
 
     def actions(self) -> Iterator[Action]:
         """What has to be sent, once."""
-        while self._actions:
-            actions, self._actions = self._actions, []
+        return self._taken() if self._books.actions else NOTHING
+
+    def _taken(self) -> Iterator[Action]:
+        books = self._books
+        while books.actions:
+            actions, books.actions = books.actions, []
             yield from actions
 
     # -- clients -----------------------------------------------------------------------------
@@ -63,165 +80,141 @@ class Dispatcher:
         """A call came in."""
         if call.key in self.calls:
             return
+        self._now = now
         self.tally.calls += 1
-        refusal = self._refusal(call)
+        call.number = self.tally.calls
+        client = self._books.client(call)
+        worker = None
+        refusal = self._admission.refusal(call, client, now)
+        if refusal is None and not (self.waiting.num and self.waiting.has(call.method)):
+            worker = self._roster.choose(call.method, now)
+        if refusal is None and worker is None:
+            refusal = self._admission.queue_refusal(call, now)
         if refusal is not None:
-            self.tally.refusals[refusal.reason] += 1
-            self._fail(call, refusal)
+            self._books.refuse(call, refusal)
             return
-        self.calls[call.key] = call
-        heapq.heappush(self._timers, (call.deadline, call.key))
-        worker = None if self._waiting.has(call.method) else self._choose(call, now)
+        self._books.enter(call, client)
         if worker is not None:
-            self._give(call, worker, now)
+            self._assignment.give(call, worker, now)
         else:
-            self._waiting.add(call)
-
-    def _refusal(self, call: Call) -> RagqError | None:
-        if self.is_draining:
-            return Draining("the proxy is shutting down", help="another proxy, or the next start, takes the call")
-        if self.workers and not any(call.method in w.methods for w in self.workers.values()):
-            return UnknownMethod(
-                f"no worker serves method {call.method:#010x}", help="client and service may be of different versions"
-            )
-        full = len(self._waiting) >= self.limits.max_waiting
-        if full or self._waiting.num_bytes + call.size > self.limits.max_waiting_bytes:
-            return Busy(f"{len(self._waiting)} calls wait already", help="try again a little later", retry_after_s=0.5)
-        return None
+            self.waiting.add(call)
+            self._assignment.assign(call.method, now)
 
     def cancel(self, key: Key) -> None:
         """The client gave up."""
         call = self.calls.get(key)
-        if call is None or call.is_answered:
-            return
-        self._finish_early(call, Cancelled("the call was cancelled"))
+        if call is not None and not call.is_answered:
+            self._books.answer_early(call, Cancelled("the call was cancelled"), self._now)
 
     def client_gone(self, client: bytes) -> None:
-        """The client is not there any more; nobody needs its calls."""
-        for key in [key for key in self.calls if key[0] == client]:
-            self.cancel(key)
-
-    def _finish_early(self, call: Call, error: RagqError) -> None:
-        self._fail(call, error)
-        if call.worker is None:
-            self._forget(call)
-        else:
-            call.is_answered = True
-            self._actions.append(CancelAt(call.worker.id, call.key))
+        """The client is not there any more; nobody needs its calls, and nobody is told."""
+        known = self.clients.get(client)
+        for call in in_order(known.calls) if known is not None else ():
+            self._books.abandon(call, self._now)
 
     # -- workers -----------------------------------------------------------------------------
 
     def ready(self, worker_id: bytes, ready: Ready, methods: frozenset[int], now: float) -> None:
-        """A worker offers itself, for the first time or again; an older row of the same worker is retired."""
+        """A worker offers itself, for the first time or again.
+
+        One that comes over another connection keeps its calls: what got lost with the old one, beats will tell.
+        """
+        self._now = now
         for name in ready.methods:
             self.tally.serves(method_key(name), name)
-        known = self.workers.get(worker_id)
-        if known is not None and known.ready.uuid == ready.uuid:
-            known.ready, known.methods, known.beat_at = ready, methods, now
+        worker = self.workers.get(worker_id)
+        if worker is not None and worker.ready.uuid == ready.uuid:
+            self._roster.update(worker, ready, methods, now)
+            worker.heard(now)
         else:
-            for old in [w.id for w in self.workers.values() if w.ready.uuid == ready.uuid]:
-                self.gone(old, now, died=False)
-            self.workers[worker_id] = Worker(worker_id, ready, methods, beat_at=now, since=now)
-            self._came_back(ready.uuid)
-        self._assign(now)
+            worker = self._enrol(Worker(worker_id, ready, methods, beat_at=now, since=now), now)
+        self._assignment.serve(worker, now)
 
-    def _came_back(self, uuid: str) -> None:
-        """A worker that presents itself again did not die with its calls: only its connection was lost."""
-        for call in self._waiting:
-            call.losses.discard(uuid)
+    def _enrol(self, worker: Worker, now: float) -> Worker:
+        self.gone(worker.id, now)
+        old = self._roster.of_uuid(worker.ready.uuid)
+        if old is not None:
+            self.tally.losses[Cause.RECONNECTED] += 1
+            self._roster.remove(old)
+            worker.take_over(old)
+        self._roster.add(worker, now)
+        for call in self.calls.values():  # it did not die with them: only its connection was lost
+            if call.losses:
+                call.losses -= {worker.ready.uuid}
+        return worker
 
     def beat(self, worker_id: bytes, beat: Beat, held: frozenset[Key], now: float) -> None:
         """A worker is alive and tells which calls it holds; a call that it misses twice got lost on the way."""
+        self._now = now
         worker = self.workers.get(worker_id)
         if worker is None:
-            self._actions.append(Reset(worker_id))
+            self._books.actions.append(Reset(worker_id))
             return
-        was_suspect = worker.is_suspect(now)
-        worker.beat, worker.beat_at = beat, now
-        had_refused, worker.has_refused = worker.has_refused, False
-        for call in [c for c in worker.running.values() if c.dispatched < now - LOST_AFTER_S]:
-            call.misses = 0 if call.key in held else call.misses + 1
-            if call.misses >= 2:
-                self._lose(call, worker, now, died=False)
-        if was_suspect or had_refused:
-            self._assign(now)
+        worker.beat = beat
+        orphans = held - {call.key for call in worker.running}
+        worker.orphans = len(orphans)
+        self._books.actions += [CancelAt(worker_id, key) for key in orphans]
+        has_room = worker.heard(now)
+        lost = [call for call in worker.running if call.was_missed(held, now - LOST_AFTER_S)]
+        if lost:
+            self._assignment.lose(lost, worker, Cause.MISSED, now)
+        elif has_room:
+            self._assignment.serve(worker, now)
 
     def drain_worker(self, worker_id: bytes) -> bool:
         """A worker wants no new calls; whether it is known."""
         worker = self.workers.get(worker_id)
         if worker is not None:
             worker.is_draining = True
+            worker.settle()
         return worker is not None
 
     def gone(self, worker_id: bytes, now: float, *, died: bool = True) -> None:
         """A worker, or only its connection, is not there any more; its calls go to another one or fail."""
-        worker = self.workers.pop(worker_id, None)
+        self._now = now
+        worker = self.workers.get(worker_id)
         if worker is None:
             return
+        self._roster.remove(worker)
         if not self.workers:
             self._lonely_since = now
-        for call in list(worker.running.values()):
-            self._lose(call, worker, now, died=died)
-        self._assign(now)
+        cause = Cause.DIED if died else Cause.RECONNECTED
+        self.tally.losses[Cause.LEFT if worker.is_draining else cause] += 1
+        self._assignment.lose(worker.running, worker, cause, now)
 
     def undelivered(self, call: Call, worker_id: bytes, now: float) -> None:
         """The worker was gone before the call reached it; another one may take it, whatever its kind."""
-        worker = call.worker
-        if worker is not None and worker.id == worker_id:
-            del worker.running[call.key]
-            call.worker = None
-            self._waiting.add(call, first=True)
+        self._now = now
+        if self._held(worker_id, call.key) is call:
+            self._assignment.take_back(call)
         self.gone(worker_id, now)
-
-    def _lose(self, call: Call, worker: Worker, now: float, *, died: bool) -> None:
-        del worker.running[call.key]
-        call.worker = None
-        if died:
-            call.losses.add(worker.ready.uuid)
-        if call.is_answered:
-            self._forget(call)
-        elif len(call.losses) >= MAX_ATTEMPTS and call.may_rerun:
-            poison = "two workers died with this call; it is not given to a third"
-            self._end(call, Internal(poison, help="the worker's log tells why it died"))
-        elif call.may_rerun and now < call.deadline:
-            self.tally.requeued += 1
-            self._waiting.add(call, first=True)
-            self._assign(now)
-        else:
-            self._end(
-                call, WorkerLost(f"the worker {worker.ready.host}:{worker.ready.pid} died while it held the call")
-            )
-
-    def chunk(self, worker_id: bytes, key: Key) -> bool:
-        """A worker sent a piece of a stream; whether the client wants it."""
-        call = self._held(worker_id, key)
-        if call is None:
-            return False
-        call.has_chunks = True
-        self.tally.chunks += 1
-        return not call.is_answered
 
     def nack(self, worker_id: bytes, key: Key, now: float) -> None:
         """A worker has not begun a call, because it has as many as it can take; another one may."""
         call = self._held(worker_id, key)
         if call is None or call.worker is None:
             return
+        self._now = now
         self.tally.nacks += 1
-        call.worker.has_refused = True
-        del call.worker.running[key]
-        call.worker = None
-        if call.is_answered:
-            self._forget(call)
-        else:
-            self._waiting.add(call, first=True)
-            self._assign(now)
+        call.worker.refuse(call)
+        self._assignment.take_back(call)
+        self._assignment.assign(call.method, now)
+
+    def chunk(self, worker_id: bytes, key: Key) -> bool:
+        """A worker sent a piece of a stream; whether the client wants it."""
+        call = self._held(worker_id, key)
+        if call is None:
+            return False
+        call.is_pinned = True
+        self.tally.chunks += 1
+        return not call.is_answered
 
     def credited(self, worker_id: bytes, key: Key) -> bool:
         """A worker asks a client for chunks; whether the client is there. From now on the call stays where it is."""
         call = self._held(worker_id, key)
         if call is None or not call.flags & Flag.STREAMS_INPUT:
             return False
-        call.has_chunks = True
+        call.is_pinned = True
         return not call.is_answered
 
     def input_of(self, key: Key) -> bytes | None:
@@ -242,24 +235,23 @@ class Dispatcher:
             code: gRPC number of the error.
             reason: its stable word.
         """
-        call = self._held(worker_id, key)
-        if call is None or call.worker is None:
+        call = self.calls.get(key)
+        if call is None or (worker := call.worker) is None or worker.id != worker_id:
             self.tally.late_replies += 1
             return None
-        worker = call.worker
-        del worker.running[key]
-        worker.took(now - call.dispatched, now)
-        worker.has_refused = False
-        self._forget(call)
-        self._assign(now)
-        if call.is_answered:
+        self._now = now
+        worker.ended(call, now, is_sound=not failed or code not in WORKERS_FAULT)
+        is_awaited = not call.is_answered
+        self._books.forget(call)
+        if not is_awaited:
             self.tally.late_replies += 1
-            return None
-        if failed:
+        elif failed:
             self.tally.failed_with(call.method, code, reason)
         else:
             self.tally.answered(call.method, call.dispatched - call.arrived, now - call.dispatched)
-        return call
+        if self.waiting.num:
+            self._assignment.serve(worker, now)
+        return call if is_awaited else None
 
     def _held(self, worker_id: bytes, key: Key) -> Call | None:
         call = self.calls.get(key)
@@ -270,68 +262,36 @@ class Dispatcher:
 
     def tick(self, now: float) -> None:
         """Time has passed."""
-        while self._timers and self._timers[0][0] <= now:
-            call = self.calls.get(heapq.heappop(self._timers)[1])
-            if call is not None and not call.is_answered and call.deadline <= now:
-                if call.worker is None:
-                    self.tally.expired_waiting += 1
-                else:
-                    self.tally.expired_running += 1
-                where = "waited in the queue" if call.worker is None else "was worked on"
-                self._finish_early(call, DeadlineExceeded(f"the time of the call ran out while it {where}"))
-        if self._waiting and not self.workers and now - self._lonely_since > GRACE_S:
-            self._give_up_waiting()
+        self._now = now
+        for call in self._timers.expired(now):
+            self._books.expire(call, now)
+        for call, worker in self._timers.overdue(now):
+            worker.note_stuck(call, now)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            self._look_after_workers(now)
+        if self.waiting and not self.workers and now - self._lonely_since > GRACE_S:
+            self._books.give_up_waiting(now)
 
-    def _give_up_waiting(self) -> None:
-        nobody = Unreachable("the service has no worker", help="'ragq status' tells why; its log has the details")
-        for call in self._waiting:
-            self._end(call, nobody)
+    def _look_after_workers(self, now: float) -> None:
+        for worker in list(self.workers.values()):
+            if worker.has_clogged(now):
+                worker.is_clogged = True
+                worker.settle()
+            if worker.has_stalled(now):
+                worker.is_stalled = True
+                self.tally.losses[Cause.STALLED] += 1
+                self._assignment.lose(worker.running, worker, Cause.STALLED, now)
 
     def next_timer(self, now: float) -> float:
         """Seconds until ``tick`` has something to do, at most one."""
-        return min(1.0, max(0.0, self._timers[0][0] - now)) if self._timers else 1.0
+        due = self._timers.next_at()
+        return 1.0 if due is None else min(1.0, max(0.0, due - now))
 
     def drain(self) -> None:
         """Take no new calls."""
-        self.is_draining = True
+        self._admission.is_closed = True
 
     def abandon(self) -> None:
         """Fail everything that is left."""
-        for call in list(self.calls.values()):
-            if not call.is_answered:
-                self._finish_early(call, Unreachable("the proxy shut down before the call ended"))
-
-    # -- inside ------------------------------------------------------------------------------
-
-    def _choose(self, call: Call, now: float) -> Worker | None:
-        able = [w for w in self.workers.values() if w.can_take(call.method, now) and w.ready.uuid not in call.losses]
-        return min(able, key=lambda w: w.cost(now), default=None)
-
-    def _assign(self, now: float) -> None:
-        while (pair := self._next_pair(now)) is not None:
-            call, worker = pair
-            self._waiting.remove(call)
-            self._give(call, worker, now)
-
-    def _next_pair(self, now: float) -> tuple[Call, Worker] | None:
-        """The call that waits longest of those that a worker can take now; no method starves another."""
-        pairs = ((call, self._choose(call, now)) for call in self._waiting.heads())
-        return next(((call, worker) for call, worker in pairs if worker is not None), None)
-
-    def _give(self, call: Call, worker: Worker, now: float) -> None:
-        call.worker, call.dispatched, call.misses = worker, now, 0
-        worker.running[call.key] = call
-        worker.used = now
-        self._actions.append(Dispatch(call, worker.id, int((now - call.arrived) * 1000)))
-
-    def _end(self, call: Call, error: RagqError) -> None:
-        self._fail(call, error)
-        self._forget(call)
-
-    def _fail(self, call: Call, error: RagqError) -> None:
-        self.tally.failed_with(call.method, error.code, error.reason)
-        self._actions.append(Fail(call, error))
-
-    def _forget(self, call: Call) -> None:
-        if self.calls.pop(call.key, None) is not None and call.worker is None and call in self._waiting:
-            self._waiting.remove(call)
+        self._books.close(self._now)

@@ -6,7 +6,6 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 from clients.status import ServiceStats, ServiceStatus, WorkerStatus
 from proxies.dispatch import Dispatcher
@@ -31,9 +30,9 @@ def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> S
     d, t = dispatcher, dispatcher.tally
     return ServiceStats(
         service=service, up_s=now - started, bounds_s=list(BOUNDS_S), methods=t.shown(), calls=t.calls, failed=t.failed,
-        waiting=[d.num_waiting, 0], waiting_bytes=0, running=len(d.calls) - d.num_waiting,
-        slots=sum(w.ready.slots for w in d.workers.values()), clients=len({client for client, _ in d.calls}),
-        workers=dict(Counter(_state(w, now) for w in d.workers.values())),
+        waiting=list(d.waiting.nums), waiting_bytes=d.waiting.num_bytes, running=len(d.calls) - d.num_waiting,
+        slots=sum(w.ready.slots for w in d.workers.values()), clients=len(d.clients),
+        workers=dict(Counter(w.state(now) for w in d.workers.values())),
         requeued=t.requeued, nacks=t.nacks, refusals=dict(t.refusals), losses=dict(t.losses),
         expired_waiting=t.expired_waiting, expired_running=t.expired_running, chunks=t.chunks,
         late_replies=t.late_replies, protocol_errors=t.protocol_errors,
@@ -43,12 +42,8 @@ def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> S
 def _worker(w: Worker, now: float) -> WorkerStatus:
     return WorkerStatus(
         id=w.ready.uuid, pid=w.ready.pid, host=w.ready.host, slots=w.ready.slots, running=len(w.running),
-        state=_state(w, now), up_s=now - w.since, rss_bytes=w.beat.rss_bytes, note=w.beat.note,
+        state=w.state(now), up_s=now - w.since, rss_bytes=w.beat.rss_bytes, note=w.beat.note,
     )  # fmt: skip
-
-
-def _state(w: Worker, now: float) -> Literal["ready", "suspect", "draining"]:
-    return "draining" if w.is_draining else "suspect" if w.is_suspect(now) else "ready"
 
 
 def _p95(latencies: Sequence[float]) -> float:

@@ -8,44 +8,43 @@ from collections import Counter, deque
 from clients.status import Latency, MethodStats, Outcome
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-OK = (0, "")
 UNKNOWN_METHOD = 0
 
 
-class Histogram:
-    """How many durations fell below each of the fixed bounds, and above the last."""
-
-    __slots__ = ("counts", "sum_s")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS_S) + 1)
-        self.sum_s = 0.0
-
-    def note(self, seconds: float) -> None:
-        """Count one duration."""
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.sum_s += seconds
-
-    def shown(self) -> Latency:
-        """As the status says it."""
-        return Latency(list(self.counts), self.sum_s)
-
-
 class MethodTally:
-    """How the calls of one method ended, and how long they waited, ran, and took altogether."""
+    """How the calls of one method ended, and how long they waited, ran, and took altogether.
 
-    __slots__ = ("outcomes", "queue", "total", "worker")
+    Attributes:
+        errors: ends by gRPC number and reason; every other call was answered and has its place in the histograms.
+        queue: how many waits fell below each bound, and above the last; ``worker`` and ``total`` likewise.
+    """
+
+    __slots__ = ("errors", "queue", "queue_s", "total", "worker", "worker_s")
 
     def __init__(self) -> None:
-        self.outcomes: Counter[tuple[int, str]] = Counter()
-        self.queue = Histogram()
-        self.worker = Histogram()
-        self.total = Histogram()
+        self.errors: Counter[tuple[int, str]] = Counter()
+        self.queue = [0] * (len(BOUNDS_S) + 1)
+        self.worker = [0] * (len(BOUNDS_S) + 1)
+        self.total = [0] * (len(BOUNDS_S) + 1)
+        self.queue_s = 0.0
+        self.worker_s = 0.0
+
+    def answered(self, waited_s: float, ran_s: float) -> None:
+        """A call was answered."""
+        self.queue[bisect_left(BOUNDS_S, waited_s)] += 1
+        self.worker[bisect_left(BOUNDS_S, ran_s)] += 1
+        self.total[bisect_left(BOUNDS_S, waited_s + ran_s)] += 1
+        self.queue_s += waited_s
+        self.worker_s += ran_s
 
     def shown(self, name: str) -> MethodStats:
         """As the status says it."""
-        outcomes = [Outcome(code, reason, num) for (code, reason), num in sorted(self.outcomes.items())]
-        return MethodStats(name, outcomes, self.queue.shown(), self.worker.shown(), self.total.shown())
+        outcomes = [Outcome(0, "", sum(self.total))] if any(self.total) else []
+        outcomes += [Outcome(code, reason, num) for (code, reason), num in sorted(self.errors.items())]
+        return MethodStats(
+            name, outcomes, Latency(list(self.queue), self.queue_s), Latency(list(self.worker), self.worker_s),
+            Latency(list(self.total), self.queue_s + self.worker_s),
+        )  # fmt: skip
 
 
 class Tally:
@@ -82,19 +81,15 @@ class Tally:
 
     def answered(self, method: int, waited_s: float, ran_s: float) -> None:
         """A worker's answer went to the client."""
-        row = self.row(method)
-        row.outcomes[OK] += 1
-        row.queue.note(waited_s)
-        row.worker.note(ran_s)
-        row.total.note(waited_s + ran_s)
+        self.row(method).answered(waited_s, ran_s)
         self.latencies.append(waited_s + ran_s)
 
     def failed_with(self, method: int, code: int, reason: str) -> None:
         """A call ended with an error."""
         self.failed += 1
-        self.row(method).outcomes[code, reason] += 1
+        self.row(method).errors[code, reason] += 1
 
     def shown(self) -> list[MethodStats]:
         """The methods that have been called, by name."""
-        rows = [tally.shown(self.names[method]) for method, tally in self.methods.items() if tally.outcomes]
-        return sorted(rows, key=lambda row: row.method)
+        rows = [tally.shown(self.names[method]) for method, tally in self.methods.items()]
+        return sorted((row for row in rows if row.outcomes), key=lambda row: row.method)

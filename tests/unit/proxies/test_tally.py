@@ -1,0 +1,106 @@
+"""What a proxy counts and says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from clients.errors import Busy, Draining
+from clients.packing import pack, unpack
+from clients.status import ServiceStats, ServiceStatus
+from clients.wire import Ready, method_key
+from proxies.report import report, stats
+from tests.unit.proxies.desk import AGAIN, BULK, SEARCH, Desk
+
+EMBED = method_key("llm.embed")
+
+
+def worker(desk: Desk, slots: int = 1) -> bytes:
+    ready = Ready("u", 1, "host", "llm", ["llm.embed"], slots)
+    desk.dispatcher.ready(b"w", ready, frozenset({EMBED}), desk.now)
+    return b"w"
+
+
+def said(desk: Desk) -> ServiceStats:
+    return stats("llm", desk.dispatcher, 90.0, desk.now)
+
+
+def test_answers_are_counted_with_where_their_time_went(desk: Desk) -> None:
+    worker(desk)
+    first, second = desk.call(EMBED), desk.call(EMBED)
+    desk.live(0.2)
+    desk.reply(first)
+    desk.live(0.03)
+    desk.reply(second)
+    (row,) = said(desk).methods
+    assert (row.method, [(o.code, o.reason, o.num) for o in row.outcomes]) == ("llm.embed", [(0, "", 2)])
+    bounds = said(desk).bounds_s
+    assert [bounds[i] for i, num in enumerate(row.queue.counts) if num] == [bounds[0], 0.25]
+    assert [bounds[i] for i, num in enumerate(row.worker.counts) if num] == [0.05, 0.25]
+    assert row.total.sum_s == pytest.approx(0.43)
+    assert len(row.total.counts) == len(bounds) + 1
+
+
+def test_failures_are_counted_by_code_and_reason(desk: Desk) -> None:
+    worker(desk, slots=4)
+    failed, cancelled, expired = desk.call(EMBED), desk.call(EMBED), desk.call(EMBED, ttl_s=1)
+    desk.dispatcher.replied(b"w", failed.key, desk.now, failed=True, code=9, reason="NO_MODEL")
+    desk.dispatcher.cancel(cancelled.key)
+    desk.live(1.0)
+    (row,) = said(desk).methods
+    assert {(o.code, o.reason): o.num for o in row.outcomes} == {
+        (9, "NO_MODEL"): 1,
+        (1, "CANCELLED"): 1,
+        (4, "EXPIRED"): 1,
+    }
+    assert (said(desk).failed, said(desk).expired_running, said(desk).expired_waiting) == (3, 1, 0)
+    assert expired.is_answered
+
+
+def test_methods_that_nobody_serves_share_a_row(desk: Desk) -> None:
+    worker(desk)
+    for method in range(100):
+        desk.call(method)
+    (row,) = said(desk).methods
+    assert (row.method, row.outcomes[0].num) == ("unknown", 100)
+    assert said(desk).refusals == {"NO_METHOD": 100}
+
+
+def test_what_is_held_now_is_told(desk: Desk) -> None:
+    worker(desk, slots=1)
+    for client in (b"a", b"b", b"b"):
+        desk.call(EMBED, client=client, size=7)
+    desk.call(EMBED, flags=AGAIN | BULK, size=7)
+    now = said(desk)
+    assert (now.waiting, now.waiting_bytes, now.running, now.slots, now.clients) == ([2, 1], 21, 1, 1, 3)
+    assert now.workers == {"ready": 1}
+
+
+def test_losses_and_refusals_are_counted_by_cause(desk: Desk) -> None:
+    worker(desk)
+    desk.call(EMBED)
+    desk.gone(b"w")
+    worker(desk)
+    desk.dispatcher.drain_worker(b"w")
+    desk.gone(b"w")
+    desk.dispatcher.drain()
+    desk.call(EMBED)
+    assert said(desk).losses == {"died": 1, "left": 1}
+    assert said(desk).refusals == {Draining.reason: 1}
+    assert said(desk).requeued == 2
+    assert Busy.reason not in said(desk).refusals
+
+
+def test_stats_and_status_travel(desk: Desk) -> None:
+    worker(desk)
+    desk.reply(desk.call(EMBED))
+    desk.call(SEARCH)
+    assert unpack(ServiceStats, pack(said(desk))) == said(desk)
+    status = report("llm", desk.dispatcher, 90.0, desk.now)
+    assert unpack(ServiceStatus, pack(status)) == status
+    assert (status.state, status.num_calls, status.workers[0].state) == ("ready", 2, "ready")
+
+
+def test_a_stuck_worker_is_called_so_in_the_status(desk: Desk) -> None:
+    worker(desk)
+    desk.wait(70)
+    assert [w.state for w in report("llm", desk.dispatcher, 90.0, desk.now).workers] == ["stuck"]
