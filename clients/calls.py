@@ -19,7 +19,7 @@ from .packing import Buffer, Payload, unpack_map
 from .pending import Pending
 from .reading import read
 from .retry import MAX_ATTEMPTS, Dice, Retries
-from .wire import Envelope, Kind, Welcome, decode, read_failure
+from .wire import TERMINAL, Envelope, Kind, Welcome, decode, read_failure
 
 CONNECT_TIMEOUT_S = 2.0
 RESTART_TIMEOUT_S = 15.0
@@ -126,6 +126,8 @@ class Calls:
                 return  # a proxy of another version; nothing depends on what it says
 
     def _about_call(self, call: Pending, envelope: Envelope, buffers: list[Buffer], now: float) -> None:
+        if call.leg is not None and envelope.kind in TERMINAL:
+            call.leg.heard(envelope.meta)
         match envelope.kind:
             case Kind.REPLY | Kind.END:
                 self._end(call, call.reply(envelope, buffers))
@@ -266,6 +268,8 @@ class Calls:
         self._take_back(call)
         self._num_calls -= 1
         call.outcome = outcome
+        if call.leg is not None:
+            call.leg.ended(outcome)
         call.ended()
         call.on_room()
 

@@ -20,7 +20,7 @@ from .packing import Payload, pack, unpack
 from .pending import Pending, asking_status, outcome, pending
 from .status import ServiceStatus
 from .stream import Feeder, Stream
-from .waiter import waiting
+from .waiter import give_up_at, waiting
 from .wire import Flag, Method, Nothing, to_ms
 
 __all__ = ["Client", "ServiceStatus", "Stream", "connect"]
@@ -205,8 +205,9 @@ def _addresses(given: str | Sequence[str]) -> list[str]:
 
 
 def _deadline(timeout_s: float | None, default_s: float) -> float:
-    """The moment at which the time for a call is over; a day at most, which is what the header can carry."""
-    return time.monotonic() + to_ms(default_s if timeout_s is None else timeout_s) / 1000
+    """The moment at which the time for a call is over: a day at most, and never later than its own caller waits."""
+    deadline = time.monotonic() + to_ms(default_s if timeout_s is None else timeout_s) / 1000
+    return min(deadline, give_up_at.get())
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import BadRequest, Corrupted, DataLoss
@@ -59,9 +59,9 @@ class Outflow:
         self._num_bytes += payload.size
         return frames
 
-    def end(self, call_id: int, reply: Payload | None = None) -> list[Buffer]:
+    def end(self, call_id: int, reply: Payload | None = None, meta: Mapping[str, object] | None = None) -> list[Buffer]:
         """The frames of the END after the last chunk."""
-        head = Envelope(Kind.END, call_id, seq=self.num_sent, meta=pack_map({"crc": self.crc}))
+        head = Envelope(Kind.END, call_id, seq=self.num_sent, meta=pack_map({"crc": self.crc, **(meta or {})}))
         return message(head, reply or Payload(b""))
 
 

@@ -10,6 +10,7 @@ from .errors import ConnectionLost, DataLoss, RagqError, UnknownMethod
 from .flow import Inflow, Input
 from .line import Line
 from .packing import Buffer, Payload
+from .trace import Leg
 from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, payload_of, to_ms
 
 
@@ -39,6 +40,7 @@ class Pending:
         resume_at: moment until which it pauses before the next attempt.
         refusal: why the last attempt was not taken, though another may be.
         moved_at: when the other side last sent a chunk of it, or took some.
+        leg: its span, where it is traced.
         outcome: what it ended with.
     """
 
@@ -58,6 +60,7 @@ class Pending:
     refusal: RagqError | None = None
     moved_at: float = 0.0
     inflow: Inflow | None = None
+    leg: Leg | None = None
     outcome: Payload | BaseException | None = None
 
     @property
@@ -125,8 +128,10 @@ def pending(
     flags |= Flag.WANTS_STREAM if streams else 0
     flags |= Flag.STREAMS_INPUT if input is not None else 0
     seq = STREAM_CREDIT if streams else 0
-    head = Envelope(Kind.CALL, 0, flags, seq=seq, method=method.key)
-    return Pending(method.name, head, payload, deadline, on_chunk=_drop if streams else None, input=input)
+    leg = Leg.begin(method.name)
+    head = Envelope(Kind.CALL, 0, flags, seq=seq, method=method.key, trace=leg.block if leg else b"")
+    on_chunk = _drop if streams else None
+    return Pending(method.name, head, payload, deadline, on_chunk=on_chunk, input=input, leg=leg)
 
 
 def asking_status(deadline: float) -> Pending:

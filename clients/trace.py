@@ -13,10 +13,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 
-from .errors import BadRequest
-from .wire import TRACE
+from .errors import BadRequest, RagqError
+from .packing import unpack_map
+from .reading import read
+from .wire import SPANS, TRACE
 
 SAMPLED = 1
 MAX_SPANS = 200
@@ -42,6 +44,9 @@ class Span:
     id: bytes
     parent: bytes = b""
     note: str = ""
+
+
+_FIELDS = tuple(field.name for field in fields(Span))
 
 
 @dataclass(slots=True)
@@ -133,3 +138,54 @@ def step(name: str, where: str = "", *, note: str = "") -> Iterator[None]:
     finally:
         current.reset(mark)
         trace.add([Span(name, where, began, time.perf_counter() - clock, span_id, trace.parent, note)])
+
+
+@dataclass(slots=True)
+class Leg:
+    """The span of a call that leaves this process, from the moment it is made until it ends.
+
+    Attributes:
+        block: the trace block that goes with the call.
+    """
+
+    name: str
+    trace: Trace
+    id: bytes
+    block: bytes
+    began: float
+    clock: float
+
+    @classmethod
+    def begin(cls, name: str) -> Leg | None:
+        """The leg of a call made now; None where nothing is traced."""
+        trace = current.get()
+        if trace is None:
+            return None
+        span_id = os.urandom(8)
+        return cls(name, trace, span_id, trace.below(span_id).block, time.time(), time.perf_counter())
+
+    def heard(self, meta: bytes) -> None:
+        """The message that ends the call came, with the spans of the other side in its meta."""
+        self.trace.add(_spans_in(meta))
+
+    def ended(self, outcome: object) -> None:
+        """The call ended."""
+        seconds = time.perf_counter() - self.clock
+        note = type(outcome).__name__ if isinstance(outcome, BaseException) else ""
+        self.trace.add([Span(self.name, "client", self.began, seconds, self.id, self.trace.parent, note)])
+
+
+def spans_to_send() -> dict[str, object]:
+    """What the message that ends a traced call carries in its meta: spans of this process and of those it called."""
+    trace = current.get()
+    return {} if trace is None else {SPANS: [astuple(span) for span in trace.spans]}
+
+
+def _spans_in(meta: bytes) -> list[Span]:
+    """A trace is no reason to lose an answer: what is not readable counts as none."""
+    try:
+        found = unpack_map(meta) if meta else None
+        rows = found.get(SPANS) if isinstance(found, dict) else None
+        return [read(Span, dict(zip(_FIELDS, row, strict=True))) for row in rows or ()]
+    except (RagqError, TypeError, ValueError):
+        return []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from typing import Generic, NamedTuple, TypeVar
@@ -31,6 +31,7 @@ MAX_TTL_MS = 24 * 3600 * 1000
 MAX_MESSAGE_CHARS = 8000
 MAX_STATUS = 16
 TRACE = struct.Struct("<B16s8sB")
+SPANS = "spans"
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -200,10 +201,12 @@ def to_ms(seconds: float) -> int:
     return int(min(max(0.0, seconds * 1000), MAX_TTL_MS))
 
 
-def failure_envelope(call_id: int, error: RagqError, where: str) -> Envelope:
+def failure_envelope(call_id: int, error: RagqError, where: str, meta: Mapping[str, object] | None = None) -> Envelope:
     """The ERROR message for a call; a plug-in's error outside gRPC's numbers counts as UNKNOWN."""
     status = error.code if 0 < error.code <= MAX_STATUS else RagqError.code
-    return Envelope(Kind.ERROR, call_id, status=status, meta=pack_map(plain(Failure.of(error, where), [])))
+    failure = plain(Failure.of(error, where), [])
+    assert isinstance(failure, dict)
+    return Envelope(Kind.ERROR, call_id, status=status, meta=pack_map({**failure, **(meta or {})}))
 
 
 def message(head: Envelope, payload: Payload) -> list[Buffer]:
@@ -222,7 +225,10 @@ def payload_of(envelope: Envelope, buffers: list[Buffer]) -> Payload:
 
 def read_failure(envelope: Envelope) -> RagqError:
     """The error inside an ERROR message."""
-    return read(Failure, unpack_map(envelope.meta)).error(envelope.status)
+    meta = unpack_map(envelope.meta)
+    if isinstance(meta, dict):
+        meta.pop(SPANS, None)
+    return read(Failure, meta).error(envelope.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from clients.errors import BackendError, BadRequest, Internal, RagqError, UnknownMethod
 from clients.packing import Payload, pack, pack_map, unpack, unpack_map
-from clients.wire import Envelope, Method, payload_of, told
+from clients.wire import Envelope, Method, Nothing, payload_of, told
 from services import legacy
 from services.service import Call, Handler, Service
 
@@ -32,6 +33,10 @@ class Handling:
         """Every method's name."""
         return sorted(self._by_name)
 
+    def name_of(self, key: int) -> str:
+        """The name of the method that a number stands for."""
+        return self._by_key[key][0].name if key in self._by_key else f"{key:#010x}"
+
     def serve(self, envelope: Envelope, buffers: list[Any], call: Call, emit: Emit) -> Payload:
         """The reply to a call, packed; raises from the error tree only."""
         entry = self._by_key.get(envelope.method)
@@ -41,6 +46,8 @@ class Handling:
         with _guarded(method.name):
             call.check()
             request = unpack(method.request, payload_of(envelope, buffers))
+            if method.input is not Nothing:
+                call.input = map(partial(unpack, method.input), call.input)
             return _packed(_run(handler, request, call, emit))
 
     def note(self) -> str:

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from clients.config import Config
 from clients.errors import Cancelled, DeadlineExceeded
+from clients.waiter import Waiter
 from clients.wire import Clock, Method
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Signal(Waiter):
+    """Whether the caller gave up; used like ``threading.Event``, and what is waited for through it ends at once."""
+
+    __slots__ = ()
+
+    def set(self) -> None:
+        """The caller gave up."""
+        self.cancel()
+
+    def is_set(self) -> bool:
+        """Whether the caller gave up."""
+        return self.is_cancelled()
 
 
 @dataclass(slots=True)
 class Call:
     """What a handler may know of the call it serves.
 
+    Calls that the handler makes to other services through the client library end with it: they wait
+    no longer than its own deadline, and are cancelled when its caller gives up.
+
     Attributes:
         deadline: moment on this process's monotonic clock when nobody waits any more.
         cancelled: set when the caller gave up.
+        input: the chunks that the caller streams, of the method's ``input`` type; taking one may wait. Empty for a
+            method without.
     """
 
     deadline: float
     clock: Clock = time.monotonic
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancelled: Signal = field(default_factory=Signal)
+    input: Iterator[Any] = field(default_factory=lambda: iter(()))
 
     @property
     def remaining_s(self) -> float:
@@ -68,10 +88,16 @@ class Service:
     ``start`` runs once in the worker process before it takes calls; handlers run in threads, at
     most ``slots`` at a time; ``stop`` runs after the last call. A handler reports a failure by
     raising from the error tree; anything else becomes Internal with an id.
+
+    Attributes:
+        slots: calls that one worker takes at a time, unless ragq.yml says otherwise.
+        max_stall_s: seconds without a beat, as when a library holds the interpreter, after which proxies give up the
+            calls of this worker; 0 means never.
     """
 
     name: ClassVar[str]
     slots: ClassVar[int] = 8
+    max_stall_s: ClassVar[float] = 60.0
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -1,218 +1,242 @@
-"""How one process serves a service: it takes calls from its proxy, runs handlers in threads, sends what they give."""
+"""How one process serves a service: it takes calls from its proxies, runs handlers in threads, sends what they give."""
 
 from __future__ import annotations
 
+import logging
 import os
+import resource
 import signal
 import socket
 import struct
-import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any
 
 from clients import sockets
 from clients.config import Config
 from clients.errors import RagqError
-from clients.packing import pack
-from clients.peer import Peer
-from clients.wire import (
-    BEAT_INTERVAL_S,
-    DEFAULT_TTL_MS,
-    Beat,
-    Envelope,
-    Flag,
-    Kind,
-    Ready,
-    decode,
-    failure_envelope,
-    message,
-)
-from services.handling import Emit, Handling
+from clients.keys import Credential, credential_of
+from clients.packing import Buffer
+from clients.peer import Peer, readable
+from clients.wire import DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode
+from services.answering import Answering
+from services.handling import Handling
+from services.line import OFFER_INTERVAL_S, Line, shares
 from services.plugins import load_service
+from services.running import Inbox, Key, Outbox, Running
 from services.service import Call, Service
 from services.threads import Threads
 
-Key = tuple[bytes, int]
 ROUTE_MS = struct.Struct("<I")
-MAX_CREDIT = 1024
-OFFER_INTERVAL_S = 0.05
-
-
-@dataclass(slots=True)
-class Running:
-    """A call that this worker holds; ``credit`` counts the chunks that its client can take."""
-
-    route: bytes
-    id: int
-    call: Call
-    credit: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    num_chunks: int = 0
+MAX_BURST = 100
+DRAIN_S = 30.0
+LEAVE_S = 1.0
+TURN_S = 0.1
+log = logging.getLogger("ragq.worker")
 
 
 class Worker:
-    """A worker of one service at one proxy.
+    """A worker of one service at its proxies.
 
-    One thread, the one that calls ``run``, owns the socket; handlers run in others.
+    One thread, the one that calls ``run``, owns the sockets; handlers run in others.
+
+    Args:
+        addresses: of the back of each proxy.
+        slots: calls at a time; 0 leaves it to the service.
+        credential: who this worker is; None for a mesh without keys.
     """
 
-    def __init__(self, service: Service, address: str, slots: int = 0) -> None:
+    def __init__(
+        self,
+        service: Service,
+        addresses: str | Sequence[str],
+        slots: int = 0,
+        credential: Credential | None = None,
+    ) -> None:
         self.service = service
         self.slots = slots or service.slots
         self._handling = Handling(service)
+        self._answering = Answering(self._handling, f"{socket.gethostname()}:{os.getpid()}")
         self._threads = Threads(service.name)
-        self._peer = Peer(address, linger_ms=sockets.LINGER_MS)
-        self._outbox: deque[list[Any]] = deque()
-        self._running: dict[Key, Running] = {}
+        self._wake = sockets.Wake()
+        listed = [addresses] if isinstance(addresses, str) else addresses
+        self._lines = [self._line(address, credential) for address in listed]
+        self._answers: deque[tuple[Line, Running, Sequence[Buffer]]] = deque()
+        self._is_asleep = False
+        self._look_at = 0.0
+        self._drain_by: float | None = None
         self._ready = Ready(
             uuid=uuid.uuid4().hex, pid=os.getpid(), host=socket.gethostname(), service=service.name,
             methods=self._handling.names, slots=self.slots, started_at=time.time(),
+            max_stall_s=service.max_stall_s, version=_version(),
         )  # fmt: skip
-        self._is_known = False
-        self._beat_at = 0.0
-        self._drain_by: float | None = None
-        self._is_drained = False
+
+    def _line(self, address: str, credential: Credential | None) -> Line:
+        server_key = credential.back if credential else ""
+        return Line(
+            address,
+            Peer(address, linger_ms=sockets.LINGER_MS, credential=credential, server_key=server_key, wake=self._wake),
+        )
 
     def stop(self) -> None:
         """Drain: take no new calls, let the ones under way end; a second time: at once."""
         now = time.monotonic()
-        self._drain_by = now if self._drain_by is not None else now + 30.0
-        self._peer.wake.set()
+        self._drain_by = now if self._drain_by is not None else now + DRAIN_S
+        self._wake.set()
 
     def run(self) -> None:
         """Serve until stopped and drained."""
-        asked = False
         while not self._is_over():
-            if self._peer.wait(self._pause_ms()):
-                self._receive()
-            self._check_connection()
-            self._flush()
-            self._beat(time.monotonic())
-            if self._drain_by is not None and not asked:
-                asked = self._control(Envelope(Kind.DRAIN, 0))
+            self._turn(TURN_S if self._known() else OFFER_INTERVAL_S)
+            self._present(time.monotonic())
         self._leave()
-        self._peer.close()
+        for line in self._lines:
+            line.peer.close()
+        self._wake.close()
+
+    def _known(self) -> list[Line]:
+        return [line for line in self._lines if line.is_known]
+
+    def _num_running(self) -> int:
+        return sum([len(line.running) for line in self._lines])
 
     def _is_over(self) -> bool:
         if self._drain_by is None:
             return False
-        idle = self._is_drained and not self._running and not self._outbox
-        return idle or time.monotonic() >= self._drain_by or not self._is_known
-
-    def _pause_ms(self) -> int:
-        return int((BEAT_INTERVAL_S / 5 if self._is_known else OFFER_INTERVAL_S) * 1000)
+        known = self._known()
+        is_idle = all(line.is_drained and line.is_flushed for line in known) and not self._answers
+        return (is_idle and not self._num_running()) or not known or time.monotonic() >= self._drain_by
 
     def _leave(self) -> None:
         """Say goodbye; the proxy's answer to a last DRAIN proves that it has read every reply."""
-        self._is_drained = not (self._is_known and self._control(Envelope(Kind.DRAIN, 0)))
-        leave_by = time.monotonic() + 1.0
-        while self._is_known and not self._is_drained and time.monotonic() < leave_by:
-            self._peer.wait(50)
-            self._receive()
-            self._check_connection()
-        self._control(Envelope(Kind.BYE, 0))
+        for line in self._known():
+            line.ask_to_drain()
+        leave_by = time.monotonic() + LEAVE_S
+        while not all(line.is_drained for line in self._known()) and time.monotonic() < leave_by:
+            self._turn(0.05)
+        for line in self._known():
+            line.control(Envelope(Kind.BYE, 0))
 
-    # -- in --------------------------------------------------------------------------------------
+    # -- one turn --------------------------------------------------------------------------------
 
-    def _receive(self) -> None:
-        for route, *frames in self._peer.receive(at_most=100):
-            with suppress(RagqError):  # a frame that is no envelope names no call that could be answered
-                self._heard(route, decode(frames[0] if frames else b""), frames[1:])
+    def _turn(self, pause_s: float) -> None:
+        ready = self._sleep(pause_s)
+        now = time.monotonic()
+        for line in self._lines:
+            if line.peer.socket in ready:
+                self._receive(line)
+            if line.peer.monitor in ready or now >= self._look_at:
+                line.look(now)
+            line.flush()
+        if now >= self._look_at:
+            self._look_at = now + TURN_S
+        self._send_answers()
 
-    def _check_connection(self) -> None:
-        if self._peer.has_broken():
-            self._is_known = False  # calls that were on their way are the proxy's to give away again
-            self._peer.renew()
+    def _sleep(self, pause_s: float) -> list[Any]:
+        """Wait for messages; a thread that leaves an answer meanwhile ends the wait, and only then has to."""
+        sources: list[Any] = [self._wake.reader]
+        for line in self._lines:
+            sources += (line.peer.socket, line.peer.monitor)
+        self._is_asleep = True
+        ready = readable(sources, 0 if self._answers else int(pause_s * 1000))
+        self._is_asleep = False
+        if self._wake.reader in ready:
+            self._wake.clear()
+        return ready
 
-    def _heard(self, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
+    def _receive(self, line: Line) -> None:
+        for route, *frames in line.peer.receive(at_most=MAX_BURST):
+            with suppress(
+                RagqError
+            ):  # no envelope, no call that could be answered; beats tell the proxy what is missing
+                self._heard(line, route, decode(frames[0] if frames else b""), frames[1:])
+
+    def _heard(self, line: Line, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
+        key = (route[: -ROUTE_MS.size], envelope.id)
         match envelope.kind:
             case Kind.CALL if len(route) > ROUTE_MS.size:
-                self._start(route, envelope, buffers)
-            case Kind.CANCEL:
-                if (running := self._running.get((route[: -ROUTE_MS.size], envelope.id))) is not None:
-                    running.call.cancelled.set()
-                    running.credit.release()
-            case Kind.CREDIT:
-                if (running := self._running.get((route[: -ROUTE_MS.size], envelope.id))) is not None:
-                    running.credit.release(min(envelope.seq, MAX_CREDIT) or 1)
+                self._start(line, key, route, envelope, buffers)
+            case Kind.CANCEL | Kind.CREDIT | Kind.CHUNK | Kind.END:
+                if (running := line.running.get(key)) is not None:
+                    running.heard(envelope, buffers)
             case Kind.RESET:
-                self._is_known = False
+                line.is_known = False
             case Kind.DRAIN:
-                self._is_drained = True
+                line.is_drained = True
 
-    def _start(self, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
+    def _start(self, line: Line, key: Key, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
+        if key in line.running:
+            return
+        if self._num_running() >= self.slots:
+            line.peer.send([route, Envelope(Kind.NACK, envelope.id).encode()])
+            return
         (waited_ms,) = ROUTE_MS.unpack(route[-ROUTE_MS.size :])
-        left_s = ((envelope.ttl_ms or DEFAULT_TTL_MS) - waited_ms) / 1000
-        running = Running(route, envelope.id, Call(time.monotonic() + left_s))
-        running.credit.release(min(envelope.seq, MAX_CREDIT) or 1)
-        self._running[route[: -ROUTE_MS.size], envelope.id] = running
-        self._threads.start(lambda: self._serve(running, envelope, buffers))
+        call = Call(time.monotonic() + ((envelope.ttl_ms or DEFAULT_TTL_MS) - waited_ms) / 1000)
+        running = Running(route, envelope.id, call, line.epoch)
+        if envelope.flags & Flag.WANTS_STREAM:
+            running.outbox = Outbox(envelope.id, call, envelope.seq)
+        if envelope.flags & Flag.STREAMS_INPUT:
+            running.inbox = Inbox(call, partial(self._grant, line, running))
+        line.running[key] = running
+        self._threads.start(partial(self._serve, line, key, running, envelope, buffers))
 
     # -- handlers' threads -----------------------------------------------------------------------
 
-    def _serve(self, running: Running, envelope: Envelope, buffers: list[Any]) -> None:
-        if envelope.flags & Flag.LEGACY:
-            reply = self._handling.legacy(b"".join(bytes(b) for b in buffers), running.call)
-            frames = [Envelope(Kind.REPLY, running.id, num_buffers=1).encode(), reply]
-        else:
-            frames = self._frames_of(running, envelope, buffers)
-        self._end(running, frames)
+    def _serve(self, line: Line, key: Key, running: Running, envelope: Envelope, buffers: list[Any]) -> None:
+        frames = self._answering.frames(running, envelope, buffers, partial(self._answer, line, running))
+        if running.epoch is line.epoch:
+            line.running.pop(key, None)
+        self._answer(line, running, frames)
 
-    def _frames_of(self, running: Running, envelope: Envelope, buffers: list[Any]) -> list[Any]:
-        try:
-            outcome = self._handling.serve(envelope, buffers, running.call, self._emitter(running, envelope))
-            if envelope.flags & Flag.WANTS_STREAM:
-                return list(message(Envelope(Kind.END, running.id, seq=running.num_chunks), outcome))
-            return list(message(Envelope(Kind.REPLY, running.id), outcome))
-        except RagqError as error:
-            return [failure_envelope(running.id, error, "worker").encode()]
+    def _grant(self, line: Line, running: Running, num_chunks: int) -> None:
+        self._answer(line, running, [Envelope(Kind.CREDIT, running.id, seq=num_chunks).encode()])
 
-    def _emitter(self, running: Running, envelope: Envelope) -> Emit:
-        if envelope.flags & Flag.WANTS_STREAM:
-            return partial(self._emit, running)
-        return lambda _event: running.call.check()
-
-    def _emit(self, running: Running, event: object) -> None:
-        while not running.credit.acquire(timeout=min(1.0, running.call.remaining_s)):
-            running.call.check()
-        running.call.check()
-        self._send(running.route, list(message(Envelope(Kind.CHUNK, running.id, seq=running.num_chunks), pack(event))))
-        running.num_chunks += 1
-
-    def _end(self, running: Running, frames: list[Any]) -> None:
-        self._running.pop((running.route[: -ROUTE_MS.size], running.id), None)
-        self._send(running.route, frames)
-
-    def _send(self, route: bytes, frames: list[Any]) -> None:
-        self._outbox.append([route, *frames])
-        self._peer.wake.set()
+    def _answer(self, line: Line, running: Running, frames: Sequence[Buffer]) -> None:
+        self._answers.append((line, running, frames))
+        if self._is_asleep:
+            self._wake.set()
 
     # -- out -------------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        while self._outbox:
-            if not self._peer.send(self._outbox[0]):
-                return
-            self._outbox.popleft()
+    def _send_answers(self) -> None:
+        while self._answers:
+            line, running, frames = self._answers.popleft()
+            line.answer(running, frames)
 
-    def _beat(self, now: float) -> None:
-        if now - self._beat_at < (BEAT_INTERVAL_S if self._is_known else OFFER_INTERVAL_S):
-            return
-        self._beat_at = now
-        if not self._is_known:
-            self._is_known = self._control(Envelope(Kind.READY, 0, body=pack(self._ready).body))
-        else:
-            held = [(r.route, r.id) for r in list(self._running.values())]
-            beat = Beat(held, resident_bytes(), self._handling.note())
-            self._is_known = self._control(Envelope(Kind.BEAT, 0, body=pack(beat).body))
+    def _present(self, now: float) -> None:
+        """Beat where this worker is known, offer it where it is not, and ask for an end when it is to stop."""
+        for line in self._lines:
+            late_s = now - line.due_at
+            if late_s < 0:
+                continue
+            line.tried(now)
+            if line.is_known:
+                line.beat(self._beat(line, late_s))
+            elif self._drain_by is None:
+                line.offer(self._ready)
+        if self._drain_by is None:
+            self._share()
+        for line in self._known() if self._drain_by is not None else ():
+            if not line.is_asked:
+                line.ask_to_drain()
 
-    def _control(self, envelope: Envelope) -> bool:
-        return self._peer.send([b"", envelope.encode()])
+    def _share(self) -> None:
+        known = self._known()
+        for line, slots in zip(known, shares(self.slots, len(known)), strict=True):
+            if line.slots != slots:
+                line.offer(replace(self._ready, slots=slots))
+
+    def _beat(self, line: Line, late_s: float) -> Beat:
+        held = [(running.route, running.id) for running in list(line.running.values())]
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return Beat(held, resident_bytes(), self._handling.note(), late_s, usage.ru_utime + usage.ru_stime)
 
 
 def resident_bytes() -> int:
@@ -224,12 +248,24 @@ def resident_bytes() -> int:
         return 0
 
 
+def _version() -> str:
+    try:
+        return version("ragq")
+    except PackageNotFoundError:
+        return ""
+
+
 def run(config: Config, name: str) -> int:
-    """Run one worker of a service in the foreground until SIGTERM or SIGINT, which drain it."""
+    """Run one worker of a service in the foreground until SIGTERM or SIGINT, which drain it.
+
+    Raises:
+        ConfigError: security is on and this machine has no credential for workers.
+    """
     section = config.service(name)
+    credential = credential_of(config, "worker")
     service = load_service(name, section.module)(config)
     service.start()
-    worker = Worker(service, section.back_end.address, section.slots)
+    worker = Worker(service, section.backs, section.slots, credential)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         worker.stop()
