@@ -164,6 +164,7 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
     return Plan(
         roles=lambda snapshot: list(_roles(config, wanted, snapshot)),
         parts=list(_parts(config, wanted)),
+        fronts=_fronts(config, wanted),
         sockets=list(_sockets(config, wanted)),
         needs_models="llm" in wanted,
         is_strict=is_strict,
@@ -176,12 +177,13 @@ def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
     from services.launching.home import Home
     from services.launching.places import here
     from services.launching.ports import are_free
-    from services.launching.readiness import face_settled, proxy_settled, worker_settled
+    from services.launching.readiness import connected, face_settled, proxy_settled, worker_settled
     from services.launching.roles import Role, Stage
 
     def command(*words: str) -> tuple[str, ...]:
         return (sys.executable, str(Path(__file__).resolve()), *words, "--config", str(snapshot))
 
+    connect = partial(connected, config)
     for name in config.enabled_services:
         ours = here(config, name) if "proxy" in wanted else []
         numbers = range(1, 1 + config.service(name).num_workers if name in wanted else 1)
@@ -190,9 +192,12 @@ def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
             number = ("--number", str(place.number)) if place.number else ()
             yield Role(
                 place.role, _part_of_proxy(name, wanted), command("proxy", name, *number), Stage.PROXY,
-                proxy_settled(place.pair.front_end.address, Home(config.home), workers), partial(are_free, place.pair),
+                proxy_settled(connect, place.pair.front_end.address, Home(config.home), workers),
+                partial(are_free, place.pair),
             )  # fmt: skip
-        takes_calls = worker_settled([place.pair.front_end.address for place in ours], config.service(name).fronts)
+        takes_calls = worker_settled(
+            connect, [place.pair.front_end.address for place in ours], config.service(name).fronts
+        )
         for worker in workers:
             yield Role(worker, name, command("worker", name), Stage.WORKER, takes_calls)
     for name, path in HEALTH.items():
@@ -206,18 +211,24 @@ def _part_of_proxy(name: str, wanted: list[str]) -> str:
 
 def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
     from services.launching.places import here
-    from services.launching.readiness import Part, face_probe, proxy_probe, service_probe
+    from services.launching.readiness import Part, connected, face_probe, proxy_probe, service_probe
 
+    connect = partial(connected, config)
     for name in config.enabled_services:
         section = config.service(name)
         ours = [place.pair.front_end.address for place in here(config, name)] if "proxy" in wanted else []
         if name in wanted:
-            yield Part(name, service_probe(ours, section.fronts, section.num_workers), has_note=True)
+            yield Part(name, service_probe(connect, ours, section.fronts, section.num_workers), has_note=True)
         elif ours:
-            yield Part(_part_of_proxy(name, wanted), proxy_probe(ours))
+            yield Part(_part_of_proxy(name, wanted), proxy_probe(connect, ours))
     for name, path in HEALTH.items():
         if name in wanted:
             yield Part(name, face_probe(getattr(config, name), path))
+
+
+def _fronts(config: Config, wanted: list[str]) -> dict[str, list[str]]:
+    """Which proxies know the workers that run here."""
+    return {name: config.service(name).fronts for name in config.enabled_services if name in wanted}
 
 
 def _sockets(config: Config, wanted: list[str]) -> Iterator[Socket]:

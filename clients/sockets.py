@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket as plain_sockets
 import threading
 
 import zmq
@@ -41,6 +42,8 @@ def router(address: str, *, secret_key: str = "", domain: str = "") -> zmq.Socke
         PortBusy: another process listens there.
         RagqError: the address cannot be bound.
     """
+    if address.startswith("ipc://") and answers(address.removeprefix("ipc://")):
+        raise PortBusy(address)
     socket = opened(zmq.ROUTER, linger_ms=LINGER_MS)
     socket.set(zmq.ROUTER_MANDATORY, 1)
     if secret_key:
@@ -86,6 +89,20 @@ def received(socket: zmq.Socket[bytes]) -> tuple[list[bytes], str]:
         return frames, str(routing_id.get("User-Id"))
     except zmq.ZMQError:
         return frames, ""
+
+
+def answers(path: str) -> bool:
+    """Whether somebody listens at a socket file; one that a crash left behind is silent, and libzmq replaces it.
+
+    libzmq would replace one that is in use, too, and its owner would never hear of anybody again.
+    """
+    with plain_sockets.socket(plain_sockets.AF_UNIX, plain_sockets.SOCK_STREAM) as trial:
+        trial.settimeout(1.0)
+        try:
+            trial.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def disconnections(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,7 +19,8 @@ from clients.sources import ENV_NOT_KEYS, is_key
 from services.launching import orders, ports, provision
 from services.launching.home import Home
 from services.launching.keyring import Keyring
-from services.launching.readiness import Answered, Part, watch
+from services.launching.liaison import Liaison
+from services.launching.readiness import Answered, Part, connected, watch
 from services.launching.roles import Role
 from services.launching.screen import Screen
 from services.launching.supervisor import Supervisor
@@ -35,6 +37,7 @@ class Plan:
     Attributes:
         roles: makes the processes, given the file with the configuration that they are to read.
         parts: what to wait for before the mesh counts as ready.
+        fronts: the proxies that know the workers that run here, by service.
         sockets: ports that have to be free.
         needs_models: the LLM service is among the roles.
         is_strict: end with an error unless everything becomes ready.
@@ -45,6 +48,7 @@ class Plan:
 
     roles: Callable[[Path], list[Role]]
     parts: list[Part]
+    fronts: dict[str, list[str]]
     sockets: list[ports.Socket]
     needs_models: bool
     is_strict: bool = False
@@ -120,9 +124,10 @@ class _Run:
         try:
             self.supervisor.start()
             watch(self.plan.parts, self.supervisor.events.put, self.began, done)
-            is_ready = self._until_ready()
-            if is_ready or not self.plan.is_strict:
-                self._until_stopped()
+            with Liaison(self.plan.fronts, partial(connected, self.loaded.config), self.supervisor.events.put):
+                is_ready = self._until_ready()
+                if is_ready or not self.plan.is_strict:
+                    self._until_stopped()
         finally:
             done.set()
             self.screen.calm()

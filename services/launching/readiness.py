@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from clients.client import Client
-from clients.config import Face
-from clients.errors import RagqError
+from clients.config import Config, Face
+from clients.errors import ConfigError, RagqError
+from clients.keys import credential_of
 from clients.status import ServiceStatus, WorkerStatus
 from services.launching.home import Home, read_roles
 
@@ -21,6 +22,7 @@ TRY_S = 1.0
 NOTE_S = 1.5
 
 
+Connect = Callable[[str], Client]
 Probe = Callable[[], str | None]
 """Asks once; None when there is no answer yet, otherwise a line about what answered."""
 
@@ -47,10 +49,11 @@ class Answered:
     note: str
 
 
-def service_probe(ours: Sequence[str], fronts: Sequence[str], num_workers: int) -> Probe:
+def service_probe(connect: Connect, ours: Sequence[str], fronts: Sequence[str], num_workers: int) -> Probe:
     """A service is ready when its proxies know all the workers of this machine.
 
     Args:
+        connect: makes a client.
         ours: fronts of the proxies that run here; each of them has to know the workers.
         fronts: of all proxies; one of them is enough where none is ours.
         num_workers: how many this machine starts.
@@ -59,7 +62,7 @@ def service_probe(ours: Sequence[str], fronts: Sequence[str], num_workers: int) 
     asked = ours or fronts
 
     def probe() -> str | None:
-        found = [_status(address) for address in asked]
+        found = [_status(connect, address) for address in asked]
         if not enough(status is not None and len(_here(status)) >= num_workers for status in found):
             return None
         return next((worker.note for status in found if status for worker in _here(status) if worker.note), "")
@@ -67,23 +70,32 @@ def service_probe(ours: Sequence[str], fronts: Sequence[str], num_workers: int) 
     return probe
 
 
-def proxy_probe(ours: Sequence[str]) -> Probe:
+def proxy_probe(connect: Connect, ours: Sequence[str]) -> Probe:
     """The proxies of a service are ready when each answers for itself."""
 
     def probe() -> str | None:
-        found = [_status(address) for address in ours]
+        found = [_status(connect, address) for address in ours]
         notes = [status.note for status in found if status is not None]
         return notes[0] if len(notes) == len(ours) else None
 
     return probe
 
 
-def _status(address: str) -> ServiceStatus | None:
-    with Client(address, timeout_s=TRY_S) as client:
-        try:
+def connected(config: Config, address: str) -> Client:
+    """A client for one proxy, with the key of this machine's clients, or of its workers; ConfigError without either."""
+    try:
+        credential = credential_of(config, "client")
+    except ConfigError:
+        credential = credential_of(config, "worker")
+    return Client(address, timeout_s=TRY_S, credential=credential)
+
+
+def _status(connect: Connect, address: str) -> ServiceStatus | None:
+    try:
+        with connect(address) as client:
             return client.status(TRY_S)
-        except RagqError:
-            return None
+    except RagqError:
+        return None
 
 
 def _here(status: ServiceStatus) -> list[WorkerStatus]:
@@ -107,23 +119,23 @@ def face_probe(face: Face, path: str) -> Probe:
     return probe
 
 
-def proxy_settled(front: str, home: Home, workers: Collection[str]) -> Callable[[int], bool]:
+def proxy_settled(connect: Connect, front: str, home: Home, workers: Collection[str]) -> Callable[[int], bool]:
     """Whether a proxy's new process answers and knows again those of these workers that run."""
 
     def is_settled(pid: int) -> bool:
-        status = _status(front)
+        status = _status(connect, front)
         running = {record.pid for record in read_roles(home) if record.role in workers and record.state == "running"}
         return status is not None and status.pid == pid and running <= {worker.pid for worker in _here(status)}
 
     return is_settled
 
 
-def worker_settled(ours: Sequence[str], fronts: Sequence[str]) -> Callable[[int], bool]:
+def worker_settled(connect: Connect, ours: Sequence[str], fronts: Sequence[str]) -> Callable[[int], bool]:
     """Whether a worker's new process takes calls from every proxy here that answers, or from one where none is here."""
     enough = all if ours else any
 
     def is_settled(pid: int) -> bool:
-        found = [status for status in map(_status, ours or fronts) if status]
+        found = [status for status in (_status(connect, address) for address in ours or fronts) if status]
         return bool(found) and enough(pid in {worker.pid for worker in _here(status)} for status in found)
 
     return is_settled

@@ -51,6 +51,7 @@ class Seat:
     """A role and its process of the moment.
 
     Attributes:
+        kill_at: moment when its process, which was asked to end, is killed.
         leaving: the process that was asked to end so that another may follow.
     """
 
@@ -60,6 +61,7 @@ class Seat:
     child: Child | None = None
     leaving: Child | None = None
     restart_at: float | None = None
+    kill_at: float | None = None
     num_restarts: int = 0
     failure: str = ""
     failure_code: int = 0
@@ -78,7 +80,7 @@ class Seat:
         """A process of it has ended."""
         self.last_exit = child.exit
         if child is self.child:
-            self.child = None
+            self.child = self.kill_at = None
         else:
             self.leaving = None
 

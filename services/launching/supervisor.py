@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from clients.reading import nearest
 from services.launching.home import Home, write_roles
+from services.launching.liaison import Stuck
 from services.launching.readiness import Answered
 from services.launching.roles import Role, Seat, Stage
 from services.launching.rolling import INTERVAL_S, Order, Roll
@@ -34,7 +35,7 @@ class Stop:
     """Somebody asked for the end."""
 
 
-Event = Ended | Stop | Order | Answered
+Event = Ended | Stop | Order | Answered | Stuck
 
 
 class Supervisor:
@@ -77,7 +78,7 @@ class Supervisor:
 
     def step(self, timeout_s: float) -> Event | None:
         """Wait for one event or for a restart that is due, and deal with it; the event, if there was one."""
-        due = [seat.restart_at for seat in self.seats if seat.restart_at is not None]
+        due = [at for seat in self.seats for at in (seat.restart_at, seat.kill_at) if at is not None]
         pause_s = min([INTERVAL_S if self._roll else timeout_s, *(max(0.0, at - self._clock()) for at in due)])
         event = self._next(pause_s)
         if isinstance(event, Stop):
@@ -86,7 +87,10 @@ class Supervisor:
             self._ended(event.child)
         elif isinstance(event, Order):
             self._begin(event)
+        elif isinstance(event, Stuck):
+            self._free(event.pid)
         self._restart_due()
+        self._insist()
         self._go_on()
         return event
 
@@ -101,6 +105,22 @@ class Supervisor:
         else:
             named = [seat for seat in self.seats if not order.names or any(order.means(seat, n) for n in order.names)]
             self._roll = Roll(order, named, self._launch)
+
+    def _free(self, pid: int) -> None:
+        """End a worker that is stuck; it is then started again like one that crashed."""
+        for seat in self.seats:
+            if seat.child and seat.child.pid == pid and seat.kill_at is None:
+                self._note(seat, f"pid {pid} is stuck and answers nobody; starting it again")
+                seat.kill_at = self._clock() + INSIST_S
+                seat.child.terminate()
+
+    def _insist(self) -> None:
+        """Kill those that did not end when they were asked to."""
+        for seat in self.seats:
+            if seat.child and seat.kill_at is not None and seat.kill_at <= self._clock():
+                log.warning("killing %s, pid %d", seat.role.name, seat.child.pid)
+                seat.kill_at = None
+                seat.child.kill()
 
     def _go_on(self) -> None:
         if self._roll:
@@ -219,10 +239,15 @@ class Supervisor:
 
     def _report(self, seat: Seat, what: str) -> None:
         lines = seat.last_exit.last_lines if seat.last_exit else ()
-        log.error("%s ended: %s", seat.role.name, what)
-        seat.log.write(Record(time.time(), "ERROR", seat.role.name, f"ended: {what}"))
         shown = "".join(f"\n    {line}" for line in (lines if seat.failure else lines[-1:]))
-        self._tell(f"{seat.role.name} ended: {what}{shown}")
+        self._note(seat, f"ended: {what}", shown)
+
+    def _note(self, seat: Seat, what: str, shown: str = "") -> None:
+        """Say something of a role in the launcher's log, in its own, and to the person at the console."""
+        line = f"{seat.role.name} {what}" if what.startswith("ended") else f"{seat.role.name}: {what}"
+        log.error("%s", line)
+        seat.log.write(Record(time.time(), "ERROR", seat.role.name, what))
+        self._tell(f"{line}{shown}")
 
     def _publish(self) -> None:
         write_roles(self._home, [seat.record() for seat in self.seats])

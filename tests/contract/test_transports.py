@@ -318,8 +318,6 @@ def test_closing_a_client_ends_its_calls(client: Client) -> None:
 
 
 def test_an_address_in_use_is_said(mesh: Mesh, protocol: str) -> None:
-    if protocol == "ipc":
-        pytest.skip("a path that is taken cannot be told from one that a crash left behind")
     mesh.start_proxy()
     with pytest.raises(errors.PortBusy):
         Proxy("trial", mesh.front, "inproc://other")

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from clients.errors import NotFound
+from clients.overview import MeshStatus
+from clients.status import ServiceStatus, WorkerStatus
 from services.launching.home import Home, read_roles
+from services.launching.liaison import Stuck, report
 from services.launching.orders import Failed, ordered, taken
 from services.launching.rolling import Order
 from services.launching.supervisor import Supervisor
@@ -142,3 +145,37 @@ def test_a_request_that_is_none_ends_with_the_connection(tmp_path: Path) -> None
         line.connect(str(tmp_path / "door"))
         line.sendall(b"{nonsense\n")
         assert line.recv(10) == b""
+
+
+# -- workers that are stuck
+
+
+def test_a_worker_that_is_stuck_is_killed_when_it_will_not_end_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.launching.supervisor.INSIST_S", 0.2)
+    said: list[str] = []
+    mesh = supervisor(tmp_path, said, worker=DEAF, face=SERVES)
+    mesh.start()
+    await_line(tmp_path / "logs" / "worker.log")
+    before = pids(mesh)
+    mesh.events.put(Stuck(before["worker"]))
+    mesh.events.put(Stuck(before["worker"]))
+    mesh.events.put(Stuck(1))
+    while pids(mesh)["worker"] in (before["worker"], 0):
+        mesh.step(5)
+    assert said == [
+        f"worker: pid {before['worker']} is stuck and answers nobody; starting it again",
+        "worker ended: signal SIGKILL; starting it again in 0.5 s\n    up",
+    ]
+    assert pids(mesh)["face"] == before["face"]
+    mesh.drain(drain_s=0.1, insist_s=0.1)
+
+
+def test_only_stuck_workers_of_this_machine_are_told(tmp_path: Path) -> None:
+    told: list[Stuck] = []
+    here = socket.gethostname()
+    views = [("ready", here, 1), ("stuck", "elsewhere", 2), ("stuck", here, 3), ("suspect", here, 4)]
+    workers = [WorkerStatus(str(pid), pid, host, state, 1, 0) for state, host, pid in views]  # type: ignore[arg-type]
+    report(MeshStatus([ServiceStatus("llm", "ready", workers)]), told.append)
+    assert told == [Stuck(3)]
