@@ -89,7 +89,7 @@ def calls_to(method: str, addresses: Sequence[str], seconds: float, marks: str) 
     if method == "legacy":
         yield legacy_calls(addresses[0])
         return
-    with Client(*addresses) as client:
+    with Client(addresses) as client:
         kind = {"wait": WAIT, "step": STEP}[method]
         yield lambda mark: client.call(kind, Wait(seconds, marks, mark)).pid
 

@@ -97,6 +97,21 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(mesh: Processes
     until(lambda: busy.status().queued == 0)
 
 
+def test_one_clients_pile_of_calls_does_not_keep_another_waiting(mesh: Processes, measured: Measured) -> None:
+    mesh.start_mesh(1)
+    greedy, modest = mesh.client(timeout_s=60), mesh.client(timeout_s=60)
+    with ThreadPoolExecutor(200) as pool:
+        pile = [pool.submit(greedy.call, WAIT, Wait(0.02)) for _ in range(200)]
+        until(lambda: greedy.status().queued > 150)
+        began = time.monotonic()
+        for _ in range(5):
+            modest.call(WAIT, Wait(0.02))
+        left = sum(not call.done() for call in pile)
+        measured("five calls beside a pile of two hundred take", time.monotonic() - began, "s")
+        assert left > 50
+        assert all(call.result().pid for call in pile)
+
+
 def test_memory_stays_bounded_when_large_calls_wait(mesh: Processes) -> None:
     proxy, _ = mesh.start_mesh(1)
     client, blob = mesh.client(timeout_s=60), Blob(data=bytes(MAX_UNARY - 100_000))

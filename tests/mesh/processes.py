@@ -89,34 +89,34 @@ class Processes:
         return path
 
     def start_mesh(self, num_workers: int, module_path: str = "") -> tuple[Process, list[Process]]:
-        """Start the first proxy and workers, and wait until all of them are known."""
-        proxy = self.start("proxy")
+        """Start every proxy and workers, and wait until all of them are known; the first proxy, and the workers."""
+        proxy, *_ = [self.start("proxy", number=number) for number in range(len(self.fronts))]
         workers = [self.start("worker", module_path) for _ in range(num_workers)]
         self.wait_workers(num_workers)
         return proxy, workers
 
     def client(self, timeout_s: float = 20.0) -> Client:
-        """A client, closed with the mesh."""
-        client = Client(self.address, timeout_s=timeout_s)
+        """A client of every proxy, closed with the mesh."""
+        client = Client(self.fronts, timeout_s=timeout_s)
         self.clients.append(client)
         return client
 
-    def status(self) -> ServiceStatus | None:
-        """What the proxy says; None while there is none."""
+    def status(self, number: int = 0) -> ServiceStatus | None:
+        """What a proxy says; None while there is none."""
         try:
-            with Client(self.address) as client:
+            with Client(self.fronts[number]) as client:
                 return client.status(1.0)
         except RagqError:
             return None
 
     def wait_workers(self, count: int) -> None:
-        """Wait until the proxy knows exactly so many workers."""
+        """Wait until every proxy knows exactly so many workers."""
 
-        def has_them() -> bool:
-            status = self.status()
+        def has_them(number: int) -> bool:
+            status = self.status(number)
             return status is not None and len(status.workers) == count
 
-        until(has_them)
+        until(lambda: all(map(has_them, range(len(self.fronts)))))
 
     def log(self) -> str:
         """What the processes wrote."""

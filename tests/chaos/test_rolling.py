@@ -1,0 +1,62 @@
+"""Every process of a service is replaced under load, one after the other: no call fails, and none runs twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.caller import Caller, call_at_a_rate
+from tests.chaos.conftest import Measured
+from tests.mesh.processes import Process, Processes, processes, until
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+TOY = {"name": "toy", "backend": "toy"}
+RATE = 100
+
+
+def replace_workers(mesh: Processes, workers: list[Process]) -> list[Process]:
+    """The new ones; each takes its place before an old one leaves."""
+    new = []
+    for old in workers:
+        new.append(mesh.start("worker"))
+        mesh.wait_workers(len(workers) + 1)
+        old.terminate()
+        assert old.wait(60) == 0
+        mesh.wait_workers(len(workers))
+    return new
+
+
+def answered(caller: Caller, more: int) -> None:
+    """Wait for so many answers more."""
+    so_far = len(caller.outcomes())
+    until(lambda: len(caller.outcomes()) > so_far + more, 60)
+
+
+def test_no_call_of_a_req_socket_fails_while_every_worker_is_replaced(tmp_path: Path) -> None:
+    with processes(tmp_path, "", "llm", embed=TOY, rerank=TOY, generate=TOY) as mesh:
+        _, workers = mesh.start_mesh(2)
+        caller = call_at_a_rate(mesh, "legacy", 20)
+        answered(caller, 20)
+        replace_workers(mesh, workers)
+        answered(caller, 20)
+        assert Counter(outcome.error for outcome in caller.finish()).keys() == {""}
+
+
+def test_a_single_proxy_that_is_replaced_costs_no_call(tmp_path: Path, measured: Measured) -> None:
+    """Calls wait in their clients until the successor listens at the same address."""
+    with processes(tmp_path) as mesh:
+        proxy, _ = mesh.start_mesh(2)
+        marks = tmp_path / "marks"
+        steps = call_at_a_rate(mesh, "step", RATE, seconds=0.01, marks=marks)
+        answered(steps, RATE // 2)
+        proxy.terminate()
+        mesh.start("proxy")
+        assert proxy.wait(60) == 0
+        mesh.wait_workers(2)
+        answered(steps, RATE // 2)
+        ended = steps.finish()
+    measured("the slowest call while the only proxy is replaced", max(outcome.took_s for outcome in ended), "s")
+    assert Counter(outcome.error for outcome in ended).keys() == {""}
+    assert set(Counter(marks.read_text().split()).values()) == {1}
