@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.caller import Caller, call_at_a_rate
-from tests.chaos.conftest import Measured
 from tests.mesh.processes import Process, Processes, processes, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 TOY = {"name": "toy", "backend": "toy"}
-RATE = 100
 
 
 def replace_workers(mesh: Processes, workers: list[Process]) -> list[Process]:
@@ -42,21 +40,3 @@ def test_no_call_of_a_req_socket_fails_while_every_worker_is_replaced(tmp_path: 
         replace_workers(mesh, workers)
         answered(caller, 20)
         assert Counter(outcome.error for outcome in caller.finish()).keys() == {""}
-
-
-def test_a_single_proxy_that_is_replaced_costs_no_call(tmp_path: Path, measured: Measured) -> None:
-    """Calls wait in their clients until the successor listens at the same address."""
-    with processes(tmp_path) as mesh:
-        proxy, _ = mesh.start_mesh(2)
-        marks = tmp_path / "marks"
-        steps = call_at_a_rate(mesh, "step", RATE, seconds=0.01, marks=marks)
-        answered(steps, RATE // 2)
-        proxy.terminate()
-        mesh.start("proxy")
-        assert proxy.wait(60) == 0
-        mesh.wait_workers(2)
-        answered(steps, RATE // 2)
-        ended = steps.finish()
-    measured("the slowest call while the only proxy is replaced", max(outcome.took_s for outcome in ended), "s")
-    assert Counter(outcome.error for outcome in ended).keys() == {""}
-    assert set(Counter(marks.read_text().split()).values()) == {1}
