@@ -9,6 +9,8 @@ from .index import Chunk, Chunking, Collection, Document, Hit, Job, Text
 from .llm import Message, Ranked
 from .mesh import Events, Ragq
 from .overview import MeshStatus
+from .trace import Span, Trace, traced
+from .waterfall import waterfall
 from .wire import Method
 
 __all__ = [
@@ -36,5 +38,9 @@ __all__ = [
     "Round",
     "ServiceStatus",
     "Sources",
+    "Span",
     "Text",
+    "Trace",
+    "traced",
+    "waterfall",
 ]

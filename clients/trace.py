@@ -122,6 +122,14 @@ def recording(trace: Trace | None) -> Iterator[None]:
 
 
 @contextmanager
+def traced(name: str, traceparent: str = "") -> Iterator[Trace]:
+    """Trace what is done inside: a new trace, or the continuation of the one that a W3C header names."""
+    trace = Trace.begin(traceparent)
+    with recording(trace), step(name, "client"):
+        yield trace
+
+
+@contextmanager
 def step(name: str, where: str = "", *, note: str = "") -> Iterator[None]:
     """Record a stretch of work as a span, if this context is traced; what it calls hangs below it."""
     trace = current.get()

@@ -33,6 +33,7 @@ from .exposition import CONTENT_TYPE
 from .http_errors import error_body, on_defect, on_failure, on_http_error
 from .http_requests import EmbeddingsBody, RerankBody, read_body, read_chat, read_embeddings, read_rerank
 from .http_stream import EventStream, Threads
+from .http_trace import Traces
 
 CALL_TIMEOUT_S = 120.0
 SHUTDOWN_S = 10
@@ -87,7 +88,7 @@ def app(config: Config, mesh: Ragq) -> Starlette:
     ]
     handlers: Any = {RagqError: on_failure, HTTPException: on_http_error, Exception: on_defect}
     guard = [Middleware(LocalNames)] if is_loopback(config.http.host) else []
-    return Starlette(routes=routes, exception_handlers=handlers, middleware=guard)
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=[*guard, Middleware(Traces)])
 
 
 class LocalNames:

@@ -12,6 +12,7 @@ from itertools import accumulate
 from clients.errors import ModelNotLoaded, RagqError
 from clients.index import HitScore, Search
 from clients.llm import Ranked
+from clients.trace import step
 from clients.wire import Clock
 from services.service import Call
 
@@ -40,7 +41,8 @@ class Trail:
     def timed(self, stage: str) -> Iterator[None]:
         """Measure a stage."""
         started = time.perf_counter()
-        yield
+        with step(stage):
+            yield
         self.timings[stage] = time.perf_counter() - started
 
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "restart": "services.launching.order_commands:restart",
     "drain": "services.launching.order_commands:drain",
     "logs": "services.launching.cli:logs",
+    "trace": "services.launching.trace_command:trace",
 }
 STOP_S = 45.0
 EXAMPLE = Path(__file__).parents[2] / "ragq.yml"

@@ -149,6 +149,11 @@ def files(folder: Path, role: str = "") -> list[Path]:
     return [path for path in found if not role or role in (path.stem, *path.stem.split("-"))]
 
 
+def all_files(folder: Path) -> list[Path]:
+    """Every log in a folder, those that were turned over too."""
+    return sorted(folder.glob("*.log*"))
+
+
 def last(paths: list[Path], num_lines: int) -> list[Record]:
     """The last records of several logs together, in order of time."""
     records = [record for path in paths for record in _tail(path, num_lines)]

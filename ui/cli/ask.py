@@ -12,7 +12,7 @@ from clients.index import Hit
 from ui.exchanges import Exchange, told, turn_of
 
 from . import show
-from .options import collection_option, json_option
+from .options import collection_option, json_option, trace_option
 from .session import Session
 
 TIMEOUT_S = 120.0
@@ -26,6 +26,7 @@ TIMEOUT_S = 120.0
 )
 @click.option("--chat", metavar="ID", help="Go on with this chat: its rounds are the history, and this one is kept.")
 @json_option
+@trace_option
 @click.pass_obj
 def ask(session: Session, question: str, collection: str, answer: str | None, chat: str | None, as_json: bool) -> None:
     """Answer a question from a collection, with citations.

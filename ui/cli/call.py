@@ -14,7 +14,7 @@ from clients.reading import nearest, read
 from clients.wire import Method, Nothing
 
 from . import show
-from .options import standard_text
+from .options import standard_text, trace_option
 from .session import Session
 
 CONTRACTS = ("clients.llm", "clients.index", "clients.tuning")
@@ -27,6 +27,7 @@ CONTRACTS = ("clients.llm", "clients.index", "clients.tuning")
     "--timeout", "timeout_s", default=30.0, show_default=True, type=click.FloatRange(0, min_open=True),
     metavar="S", help="Seconds after which nobody waits any more.",
 )  # fmt: skip
+@trace_option
 @click.pass_obj
 def call(session: Session, name: str, request: str, timeout_s: float) -> None:
     """Call any method of any service; print the reply as JSON.

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from . import show
-from .options import json_option, output_file, standard_text
+from .options import json_option, output_file, standard_text, trace_option
 from .session import Session
 
 NUM_SHOWN = 6
@@ -31,6 +31,7 @@ NUM_SHOWN = 6
     help="Write a float32 array [n, dim] for numpy.load.",
 )
 @json_option
+@trace_option
 @click.pass_obj
 def embed(session: Session, texts: tuple[str, ...], role: str, model: str, npy: Path | None, as_json: bool) -> None:
     """Embed texts: the arguments, or the lines of standard input."""

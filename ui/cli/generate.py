@@ -10,7 +10,7 @@ from clients.llm import Generation, Message, Prompt, Token
 from clients.mesh import Ragq
 
 from . import show
-from .options import json_option, standard_text
+from .options import json_option, standard_text, trace_option
 from .session import Session
 
 
@@ -28,6 +28,7 @@ from .session import Session
 @click.option("--seed", type=int, help="Makes sampling repeatable.")
 @click.option("--model", default="", help="Name of a loaded model; the service's own otherwise.")
 @json_option
+@trace_option
 @click.pass_obj
 def generate(
     session: Session, /, prompt: str, system: str, raw: bool, as_json: bool, stop: tuple[str, ...], **controls: Any

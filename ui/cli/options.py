@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import BinaryIO, get_args
+from typing import Any, BinaryIO, get_args
 
 import click
 
 from clients.errors import BadRequest
 from clients.index import Mode
+from clients.trace import Span, traced
+from clients.waterfall import waterfall
 
 MAX_HITS = 1000
 
@@ -27,6 +30,26 @@ mode_option = click.option(
 top_k_option = click.option(
     "--top-k", type=click.IntRange(1, MAX_HITS), default=10, show_default=True, help="How many at most."
 )
+
+
+def trace_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command show where its time went; also when it fails."""
+
+    @click.option("--trace", "shows_trace", is_flag=True, help="Show on stderr where the time went.")
+    @wraps(command)
+    def with_trace(*args: Any, shows_trace: bool, **options: Any) -> None:
+        if not shows_trace:
+            command(*args, **options)
+            return
+        spans: list[Span] = []
+        try:
+            with traced(command.__name__) as trace:
+                spans = trace.spans
+                command(*args, **options)
+        finally:
+            click.echo(waterfall(spans), err=True)
+
+    return with_trace
 
 
 def standard_input(what: str) -> bytes:

@@ -12,7 +12,7 @@ import click
 from clients.errors import BadRequest
 
 from . import show
-from .options import json_option, output_file, standard_text
+from .options import json_option, output_file, standard_text, trace_option
 from .session import Session
 
 LABEL = re.compile(r"^\s*(query|doc(?:ument)?\s*\d*)\s*:\s*", re.IGNORECASE)
@@ -41,6 +41,7 @@ FILE = "file://"
     help="Write the JSON document to a file.",
 )
 @json_option
+@trace_option
 @click.pass_obj
 def rerank(
     session: Session,

@@ -7,7 +7,7 @@ import click
 from clients.index import Hit, Hits
 
 from . import show
-from .options import collection_option, json_option, mode_option, top_k_option
+from .options import collection_option, json_option, mode_option, top_k_option, trace_option
 from .session import Session
 
 
@@ -18,6 +18,7 @@ from .session import Session
 @click.option("--rerank/--no-rerank", default=True, show_default=True, help="Score the first candidates again.")
 @top_k_option
 @json_option
+@trace_option
 @click.pass_obj
 def search(session: Session, query: str, collection: str, mode: str, rerank: bool, top_k: int, as_json: bool) -> None:
     """Find passages of a collection; best first."""
