@@ -190,17 +190,15 @@ class Calls:
                 self._put(call, now)
 
     def _send(self, call: Pending, now: float) -> bool:
-        line = self.lines.choose()
-        if line is None:
-            return False
-        call.begin(next(self._ids))
-        if not line.send(call.frames(now)):
-            return False
-        line.took(now)
-        call.line = line
-        self._sent[call.id] = call
-        self.pump(call)
-        return True
+        while (line := self.lines.choose()) is not None:
+            call.begin(next(self._ids))
+            if line.send(call.frames(now)):  # one that has no room is not chosen again
+                line.took(now)
+                call.line = line
+                self._sent[call.id] = call
+                self.pump(call)
+                return True
+        return False
 
     def _wait(self, call: Pending, now: float) -> None:
         refusal = self.lines.refusal()

@@ -57,7 +57,7 @@ class Client:
         self.addresses = _addresses(address)
         self.timeout_s = timeout_s
         self._credential = credential
-        self._flags = Flag.BULK if bulk else 0
+        self._flags = int(Flag.BULK) if bulk else 0
         self._lock = threading.Lock()
         self._link: Link | None = None
         _clients.add(self)

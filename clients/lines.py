@@ -29,11 +29,13 @@ class Lines:
     Attributes:
         current: the lines that new calls may use.
         leaving: lines whose proxies leave; the calls under way there finish.
+        num_changes: how often a connection was opened or closed.
     """
 
     def __init__(self, addresses: Sequence[str], connect: Connect, hello: bytes, dice: Dice) -> None:
         self.current = [Line(address, connect(address)) for address in addresses]
         self.leaving: list[Line] = []
+        self.num_changes = 0
         self._connect, self._dice = connect, dice
         self._hello = Envelope(Kind.HELLO, 0, body=hello).encode()
 
@@ -144,12 +146,14 @@ class Lines:
 
     def _forget(self, line: Line) -> None:
         line.begin(State.DOWN)
+        self.num_changes += 1
         self.leaving.remove(line)
         if line.connection is not None:
             line.connection.close()
 
     def _renew(self, line: Line) -> None:
         line.renew_at = None
+        self.num_changes += 1
         if line.state is State.AUTH_FAILED:
             line.state = State.CONNECTING
         if line.connection is None:

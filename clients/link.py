@@ -37,6 +37,7 @@ class Link:
         self._is_asleep = self._closing = self._is_over = False
         hello = Hello(host=socket.gethostname(), pid=self.pid)
         self._calls = Calls(addresses, self._connect, pack(hello).body)
+        self._list_sources()
         self._thread = threading.Thread(target=self._run, name=f"ragq {addresses[0]}", daemon=True)
         self._thread.start()
 
@@ -101,29 +102,32 @@ class Link:
             self._wake.close()
 
     def _turn(self) -> None:
-        lines = self._peers()
-        ready = self._sleep([peer for _, peer in lines])
+        ready = self._sleep()
         now = time.monotonic()
-        for line, peer in lines:
+        for line, peer in self._peers:
             if peer.socket in ready:
                 for frames in peer.receive(BURST):
                     self._calls.heard(line, frames, now)
-            if peer.has_news or peer.monitor in ready:
+            if peer.monitor in ready or peer.has_news:
                 self._look_at(line, peer, now)
         self._take_inbox(now)
         self._calls.tick(now)
+        if self._calls.lines.num_changes != self._num_changes:
+            self._list_sources()
 
-    def _peers(self) -> list[tuple[Line, Peer]]:
-        return [(line, line.connection) for line in self._calls.lines.all if isinstance(line.connection, Peer)]
+    def _list_sources(self) -> None:
+        """Which sockets to wait for; only when lines came or went, for it is asked twice for each call."""
+        self._num_changes = self._calls.lines.num_changes
+        lines = self._calls.lines.all
+        self._peers = [(line, line.connection) for line in lines if isinstance(line.connection, Peer)]
+        sockets = [source for _, peer in self._peers for source in (peer.socket, peer.monitor)]
+        self._sources = [*sockets, self._wake.reader]
+        self._has_news = any(peer.has_news for _, peer in self._peers)
 
-    def _has_news(self) -> bool:
-        return any(peer.has_news for _, peer in self._peers())
-
-    def _sleep(self, peers: Sequence[Peer]) -> list[Any]:
-        sources = [source for peer in peers for source in (peer.socket, peer.monitor)]
+    def _sleep(self) -> list[Any]:
         self._is_asleep = True
         try:
-            ready = readable([*sources, self._wake.reader], self._pause_ms())
+            ready = readable(self._sources, self._pause_ms())
         finally:
             self._is_asleep = False
         if self._wake.reader in ready:
@@ -131,7 +135,8 @@ class Link:
         return ready
 
     def _pause_ms(self) -> int:
-        if self._inbox or self._closing or self._has_news():
+        if self._inbox or self._closing or self._has_news:
+            self._has_news = False
             return 0
         now = time.monotonic()
         timer = self._calls.next_timer(now)

@@ -16,6 +16,8 @@ from .keys import Credential
 from .sockets import Wake, opened
 
 EVENT = struct.Struct("=HI")
+READABLE = int(zmq.POLLIN)  # pyzmq's own names are enums, which cost more than what is asked with them
+AT_ONCE = int(zmq.NOBLOCK)
 EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_DISCONNECTED
@@ -142,9 +144,9 @@ class Peer:
             return False
         try:
             if len(frames) == 1:
-                Bare.send(self.socket, frames[0], zmq.NOBLOCK)
+                Bare.send(self.socket, frames[0], AT_ONCE)
             else:
-                self.socket.send_multipart(frames, zmq.NOBLOCK)
+                self.socket.send_multipart(frames, AT_ONCE)
         except zmq.Again:
             return False
         return True
@@ -167,15 +169,15 @@ class Peer:
 
 def readable(sources: Sequence[Any], timeout_ms: int) -> list[Any]:
     """Which of these sockets and file descriptors have something to read, at the latest after a time."""
-    return [source for source, _ in zmq.zmq_poll([(source, zmq.POLLIN) for source in sources], timeout_ms)]
+    return [source for source, _ in zmq.zmq_poll([(source, READABLE) for source in sources], timeout_ms)]
 
 
 def _messages(socket: zmq.Socket[bytes], at_most: int = sys.maxsize) -> Iterator[list[bytes]]:
     """The messages that have come; asking first costs less than the exception after the last one."""
     for _ in range(at_most):
-        if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+        if not int(Bare.get(socket, zmq.EVENTS)) & READABLE:
             return
-        frames = [socket.recv(zmq.NOBLOCK)]
-        while socket.get(zmq.RCVMORE):
-            frames.append(socket.recv(zmq.NOBLOCK))
+        frames = [Bare.recv(socket, AT_ONCE)]
+        while Bare.get(socket, zmq.RCVMORE):
+            frames.append(Bare.recv(socket, AT_ONCE))
         yield frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from .errors import ConnectionLost, DataLoss, RagqError, UnknownMethod
@@ -66,7 +67,7 @@ class Pending:
     @property
     def is_idempotent(self) -> bool:
         """Whether it may run twice."""
-        return bool(self.head.flags & Flag.IDEMPOTENT)
+        return bool(self.head.flags & int(Flag.IDEMPOTENT))
 
     @property
     def has_begun(self) -> bool:
@@ -76,11 +77,11 @@ class Pending:
     def frames(self, now: float) -> list[Buffer]:
         """The message of the present attempt."""
         head, payload = self.head, self.payload
-        flags = head.flags | Flag.BODY_IN_BUFFERS if payload.body_in_buffers else head.flags
+        flags = head.flags | int(Flag.BODY_IN_BUFFERS) if payload.body_in_buffers else head.flags
         envelope = Envelope(
             kind=head.kind, id=self.id, flags=flags, attempt=min(self.attempt, 255),
             ttl_ms=max(1, to_ms(self.deadline - now)), seq=head.seq, method=head.method,
-            body=payload.body, num_buffers=len(payload.buffers), trace=head.trace,
+            body=payload.body, num_buffers=len(payload.buffers), trace=self.leg.block if self.leg else b"",
         )  # fmt: skip
         return [envelope.encode(), *payload.buffers]
 
@@ -124,19 +125,22 @@ def pending(
     input: Input | None = None,  # noqa: A002 - the word of the contract
 ) -> Pending:
     """A call of ``method`` that was not made yet; whoever makes it hears its end, and its chunks if it streams."""
-    flags |= Flag.IDEMPOTENT if method.idempotent else 0
-    flags |= Flag.WANTS_STREAM if streams else 0
-    flags |= Flag.STREAMS_INPUT if input is not None else 0
-    seq = STREAM_CREDIT if streams else 0
-    leg = Leg.begin(method.name)
-    head = Envelope(Kind.CALL, 0, flags, seq=seq, method=method.key, trace=leg.block if leg else b"")
-    on_chunk = _drop if streams else None
+    head = _head(method, int(flags), streams, input is not None)
+    on_chunk, leg = _drop if streams else None, Leg.begin(method.name)
     return Pending(method.name, head, payload, deadline, on_chunk=on_chunk, input=input, leg=leg)
+
+
+@lru_cache(maxsize=1024)
+def _head(method: Method[Any, Any, Any], flags: int, streams: bool, has_input: bool) -> Envelope:
+    flags |= int(Flag.IDEMPOTENT) if method.idempotent else 0
+    flags |= int(Flag.WANTS_STREAM) if streams else 0
+    flags |= int(Flag.STREAMS_INPUT) if has_input else 0
+    return Envelope(Kind.CALL, 0, flags, seq=STREAM_CREDIT if streams else 0, method=method.key)
 
 
 def asking_status(deadline: float) -> Pending:
     """A question about the state of the service, which the proxy answers itself."""
-    return Pending("status", Envelope(Kind.STATUS, 0, Flag.IDEMPOTENT), Payload(b""), deadline)
+    return Pending("status", Envelope(Kind.STATUS, 0, int(Flag.IDEMPOTENT)), Payload(b""), deadline)
 
 
 def outcome(call: Pending) -> Payload:
