@@ -54,7 +54,9 @@ class Client:
         credential: Credential | None = None,
         bulk: bool = False,
     ) -> None:
-        self.addresses = _addresses(address)
+        self.addresses = fronts_of(address)
+        if not self.addresses:
+            raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
         self.timeout_s = timeout_s
         self._credential = credential
         self._flags = int(Flag.BULK) if bulk else 0
@@ -196,12 +198,10 @@ def connect(config: Config, service: str, *, timeout_s: float = 30.0, bulk: bool
     return Client(fronts, timeout_s=timeout_s, credential=credential_of(config, "client"), bulk=bulk)
 
 
-def _addresses(given: str | Sequence[str]) -> list[str]:
+def fronts_of(given: str | Sequence[str]) -> list[str]:
+    """The addresses in a list, or in a text with commas, each once."""
     listed = given.split(",") if isinstance(given, str) else given
-    addresses = list(dict.fromkeys(address.strip() for address in listed if address.strip()))
-    if not addresses:
-        raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
-    return addresses
+    return list(dict.fromkeys(address.strip() for address in listed if address.strip()))
 
 
 def _deadline(timeout_s: float | None, default_s: float) -> float:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self, overload
 
 from . import rag
 from .answers import Answer, Event, Round
-from .client import Client
+from .client import Client, fronts_of
 from .config import Ask, Config
 from .errors import ConfigError
 from .index import IndexClient
+from .keys import credential_of
 from .llm import LLMClient
 from .overview import MeshStatus, Overview
 from .reading import read
@@ -55,7 +57,8 @@ class Ragq:
 
     Args:
         config: path of a ragq.yml, a Config, or None for the usual places.
-        llm, index, tuning: addresses such as ``tcp://host:7781`` that win over the configuration.
+        llm, index, tuning: addresses such as ``tcp://host:7781`` that win over the configuration;
+            several, with commas, for a service with several proxies.
         timeout_s: seconds for a call, unless it names its own.
     """
 
@@ -70,13 +73,10 @@ class Ragq:
     ) -> None:
         self.config = config if isinstance(config, Config) else load(config).config
         given = {"llm": llm, "index": index, "tuning": tuning}
-        self._timeout_s = timeout_s
-        self._clients = {
-            name: Client(given.get(name) or self._address(name), timeout_s=timeout_s) for name in self._names(given)
-        }
-        enabled = self.config.enabled_services
-        fronts = {name: [given[name]] if given.get(name) else self.config.service(name).fronts for name in enabled}
-        self._overview = Overview(fronts)
+        connect = partial(Client, timeout_s=timeout_s, credential=credential_of(self.config, "client"))
+        fronts = {name: fronts_of(given.get(name, "")) or self._fronts(name) for name in self._names(given)}
+        self._clients = {name: connect(addresses) for name, addresses in fronts.items()}
+        self._overview = Overview({name: fronts[name] for name in self.config.enabled_services}, connect)
         self.llm = LLMClient(self.client("llm"))
         self.index = IndexClient(self.client("index"))
         self.tuning = TuningClient(self.client("tuning"))
@@ -84,8 +84,8 @@ class Ragq:
     def _names(self, given: dict[str, str]) -> list[str]:
         return [*given, *self.config.services]
 
-    def _address(self, name: str) -> str:
-        return self.config.service(name).front_end.address
+    def _fronts(self, name: str) -> list[str]:
+        return self.config.service(name).fronts
 
     def client(self, service: str) -> Client:
         """The untyped client of a service, for methods of your own."""

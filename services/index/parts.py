@@ -55,8 +55,13 @@ class Parts:
         self.lock.release()
 
 
-def open_parts(config: Config, llm: LLM) -> Parts:
+def open_parts(config: Config, llm: LLM, bulk: LLM | None = None) -> Parts:
     """Own the data directory, open it, mend what a crash left, and go on ingesting.
+
+    Args:
+        config: where the data lives, and the limits.
+        llm: embeds and reranks for those who search.
+        bulk: embeds what is added, behind those who search; None means ``llm``.
 
     Raises:
         Locked: another process owns it.
@@ -70,14 +75,14 @@ def open_parts(config: Config, llm: LLM) -> Parts:
         undo.callback(database.close)
         store = _open_store(config)
         undo.callback(store.close)
-        parts = _joined(config, llm, lock, database, store)
+        parts = _joined(config, llm, bulk or llm, lock, database, store)
         _mend(parts)
         undo.pop_all()
     parts.ingest.start()
     return parts
 
 
-def _joined(config: Config, llm: LLM, lock: DirectoryLock, database: Database, store: VectorStore) -> Parts:
+def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: Database, store: VectorStore) -> Parts:
     files, max_bytes = config.home / "files", config.index.max_file_mb << 20
     catalog = Catalog(database, time.time)
     originals = Originals(database, files)
@@ -91,7 +96,7 @@ def _joined(config: Config, llm: LLM, lock: DirectoryLock, database: Database, s
         catalog,
         Intake(catalog, originals, config.index.roots, max_bytes),
         Preparer(database, catalog.documents, originals, parser),
-        Embedding(llm, time.monotonic, rest.wait),
+        Embedding(bulk, time.monotonic, rest.wait),
         publisher,
         rest,
         time.monotonic,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from clients import index as contract
-from clients.client import Client
+from clients.client import Client, connect
 from clients.config import Config
 from clients.errors import BadRequest
 from clients.llm import LLMClient
@@ -38,7 +38,7 @@ class IndexService(Service):
 
     Args:
         config: where the data lives, and the limits.
-        llm: embeds and reranks; None connects to the front endpoint of the LLM service.
+        llm: embeds and reranks; None connects to the proxies of the LLM service.
     """
 
     name: ClassVar[str] = "index"
@@ -47,18 +47,23 @@ class IndexService(Service):
     def __init__(self, config: Config, llm: LLM | None = None) -> None:
         super().__init__(config)
         self._llm = llm
-        self._client: Client | None = None
+        self._clients: list[Client] = []
         self._max_bytes = config.index.max_file_mb << 20
 
     def start(self) -> None:
         """Own the data directory, open it, mend what a crash left, and go on ingesting."""
-        if self._llm is None:
-            self._client = Client(self.config.llm.front_end.address)
-        llm = self._llm or LLMClient(cast("Client", self._client))
-        self._parts = open_parts(self.config, llm)
+        self._parts = open_parts(self.config, *self._llms())
         self._catalog = self._parts.catalog
         if self.config.index.sample and self._catalog.is_new():
             self._add_sample()
+
+    def _llms(self) -> tuple[LLM, LLM]:
+        """For those who search, and for what is added."""
+        if self._llm is not None:
+            return self._llm, self._llm
+        self._clients = [connect(self.config, "llm"), connect(self.config, "llm", bulk=True)]
+        searching, adding = map(LLMClient, self._clients)
+        return searching, adding
 
     def _add_sample(self) -> None:
         chunking = contract.Chunking(self.config.index.chunk_size, self.config.index.overlap)
@@ -68,8 +73,8 @@ class IndexService(Service):
     def stop(self) -> None:
         """Let go of the data directory."""
         self._parts.close()
-        if self._client is not None:
-            self._client.close()
+        for client in self._clients:
+            client.close()
 
     def note(self) -> str:
         """What there is, for the status page."""
