@@ -77,20 +77,6 @@ def authenticator() -> zmq.Socket[bytes]:
     return socket
 
 
-def received(socket: zmq.Socket[bytes]) -> tuple[list[bytes], str]:
-    """A message that has come to a ROUTER with keys, and the public key of whoever sent it; '' where none was shown.
-
-    Raises:
-        zmq.Again: none has come.
-    """
-    routing_id = socket.recv(zmq.NOBLOCK, copy=False)
-    frames = [routing_id.bytes, *socket.recv_multipart(zmq.NOBLOCK)]
-    try:
-        return frames, str(routing_id.get("User-Id"))
-    except zmq.ZMQError:
-        return frames, ""
-
-
 def answers(path: str) -> bool:
     """Whether somebody listens at a socket file; one that a crash left behind is silent, and libzmq replaces it.
 
