@@ -8,13 +8,15 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from clients import Client
+from clients.llm import EMBED, Embed
 from services.launching.home import Home, read_roles
 from tests.conftest import ROOT, TOY, LiveMesh, environment, free_ports, merged, start_mesh
 
@@ -49,8 +51,8 @@ def test_status_shows_both_proxies_and_a_worker_once(pair: LiveMesh) -> None:
     done = pair.run("status", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
-    assert [(p["service"], p["number"]) for p in found["proxies"]] == [("llm", 0), ("llm", 1)]
-    assert "down" not in {p["status"]["state"] for p in found["proxies"]}
+    views = [(p["service"], p["number"], p["status"]["state"]) for p in found["proxies"]]
+    assert views == [("llm", 0, "ready"), ("llm", 1, "ready")]
     assert len(found["services"][0]["workers"]) == 1
     assert "llm 1" in pair.run("status").stdout
 
@@ -59,7 +61,7 @@ def test_top_prints_once_where_there_is_no_terminal(pair: LiveMesh) -> None:
     shown = pair.run("top").stdout
     assert [line.split()[0] for line in shown.splitlines() if line and line.isupper()] != []
     board = json.loads(pair.run("top", "--json").stdout)
-    assert [proxy["pid"] > 0 for proxy in board["proxies"]] == [True, True]
+    assert [proxy["state"] for proxy in board["proxies"]] == ["ready", "ready"]
 
 
 def test_top_leaves_the_terminal_as_it_was(pair: LiveMesh) -> None:
@@ -93,39 +95,42 @@ def pids(live: LiveMesh) -> dict[str, int]:
     return {record.role: record.pid for record in read_roles(Home(live.home))}
 
 
-@pytest.fixture
-def single(tmp_path: Path) -> Iterator[LiveMesh]:
-    """An LLM service behind one proxy."""
-    live = start_mesh(tmp_path, merged(TOY, {"index": {"enabled": False}}), ["proxy", "llm"])
-    try:
-        live.wait_ready()
-        yield live
-    finally:
-        live.stop()
+def test_a_rolling_restart_replaces_every_process_while_calls_go_on(pair: LiveMesh) -> None:
+    before, fronts = pids(pair), pair.client().config.llm.fronts
+    with Client(fronts, timeout_s=30.0) as client:
+        ended, answered = threading.Event(), 0
 
+        def ask() -> int:
+            count = 0
+            while not ended.is_set():
+                client.call(EMBED, Embed(["one"]))
+                count += 1
+            return count
 
-def test_a_rolling_restart_replaces_every_process_and_says_so(single: LiveMesh) -> None:
-    before = pids(single)
-    done = single.run("restart")
+        with ThreadPoolExecutor(2) as threads:
+            callers = [threads.submit(ask) for _ in range(2)]
+            done = pair.run("restart")
+            ended.set()
+            answered = sum(caller.result(30) for caller in callers)
     assert done.returncode == 0, done.stderr
-    after = pids(single)
+    after = pids(pair)
     assert done.stdout.splitlines() == [
         line for name in before for line in (f"{name}: pid {before[name]} ends", f"{name}: pid {after[name]} serves")
     ]
-    assert len(set(before.values()) | set(after.values())) == 4
-    assert single.client().llm.embed(["one"]).shape[0] == 1
+    assert not set(before.values()) & set(after.values())
+    assert answered > 0
 
 
-def test_what_was_drained_comes_back_when_it_is_asked_to(single: LiveMesh) -> None:
-    worker = pids(single)["llm"]
-    assert single.run("drain", "--worker", str(worker)).stdout == f"llm: pid {worker} ends\nllm: stopped\n"
-    assert pids(single)["llm"] == 0
-    assert single.run("drain", "llm").stdout.endswith("proxy-llm: stopped\n")
-    status = single.run("status", "--json")
-    assert (status.returncode, json.loads(status.stdout)["services"][0]["state"]) == (1, "down")
-    done = single.run("restart", "llm")
+def test_what_was_drained_comes_back_when_it_is_asked_to(pair: LiveMesh) -> None:
+    worker = pids(pair)["llm"]
+    assert pair.run("drain", "--worker", str(worker)).stdout == f"llm: pid {worker} ends\nllm: stopped\n"
+    assert pids(pair)["llm"] == 0
+    assert pair.run("drain", "llm", "--number", "1").stdout.endswith("proxy-llm-1: stopped\n")
+    status = pair.run("status", "--json")
+    assert (status.returncode, json.loads(status.stdout)["proxies"][1]["status"]["state"]) == (1, "down")
+    done = pair.run("restart", "llm")
     assert done.returncode == 0, done.stderr
-    assert single.run("status").returncode == 0
+    assert pair.run("status").returncode == 0
 
 
 def test_an_order_that_makes_no_sense_says_why(pair: LiveMesh) -> None:
