@@ -72,6 +72,15 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What came in, and in which process."""
+
+    num_chunks: int
+    num_bytes: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """Which error to raise: a class of the tree, or ``ZeroDivisionError``."""
 
@@ -91,6 +100,7 @@ ECHO = unary("trial.echo", Blob, Blob)
 WAIT = unary("trial.wait", Wait, Who)
 STEP = unary("trial.step", Wait, Who, idempotent=False)
 COUNT = Method("trial.count", Count, Counted, Number)
+UPLOAD = Method("trial.upload", Wait, Taken, Nothing, idempotent=False, input=Number)
 FAIL = unary("trial.fail", Fail, Nothing)
 SEEN = unary("trial.seen", Nothing, Seen)
 DIE = unary("trial.die", Wait, Nothing)
@@ -144,6 +154,17 @@ class Trial(Service):
             self.emitted += 1
             call.cancelled.wait(request.pause_s)
         return Counted(request.upto, os.getpid())
+
+    @serves(UPLOAD)
+    def upload(self, request: Wait, call: Call) -> Taken:
+        """Take every chunk, with a pause after each."""
+        num_chunks = num_bytes = 0
+        for number in call.input:
+            assert number.value == num_chunks
+            num_chunks, num_bytes = num_chunks + 1, num_bytes + len(number.data)
+            call.cancelled.wait(request.seconds)
+            call.check()
+        return Taken(num_chunks, num_bytes, os.getpid())
 
     @serves(FAIL)
     def fail(self, request: Fail, _call: Call) -> Nothing:
