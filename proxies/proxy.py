@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ from proxies.dispatch import Dispatcher
 from proxies.front import Front
 from proxies.gate import Gate
 from proxies.guard import Guard
+from proxies.journal import INTERVAL_S, Journal
 from proxies.port import Port
 from proxies.report import report, stats
 from proxies.watch import Watch
@@ -36,6 +38,7 @@ LEAVING_PAUSE_S = 0.05
 LONGEST_BUSY_S = 0.02
 PROBE = Envelope(Kind.PING, 0).encode()
 POLLIN = int(zmq.POLLIN)
+log = logging.getLogger("ragq.proxy")
 Hear = Callable[[list[Any], str, float], None]
 
 
@@ -68,6 +71,8 @@ class Proxy:
             self._sources.append((gate.socket, POLLIN))
         self._is_busy = False
         self._looked_at = self._started
+        self._journal = Journal()
+        self._write_at = 0.0
 
     def _watched(self) -> list[tuple[Port, Watch]]:
         return [(self._back_port, self._back_watch), (self._front_port, self._front_watch)]
@@ -158,6 +163,13 @@ class Proxy:
             self._look_for_clients()
         self._dispatcher.tick(now)
         self._delivery.act()
+        if now >= self._write_at:
+            self._write_at = now + INTERVAL_S
+            self._write(now)
+
+    def _write(self, now: float) -> None:
+        for line in self._journal.lines(self.status(), self.stats(), now):
+            log.log(line.level, "%s: %s", self.service, line.text)
 
     def _keep(self, gate: Gate, now: float) -> None:
         """Let in who may come, and let go of workers whose key was revoked."""

@@ -117,8 +117,15 @@ def with_log(command: click.Command) -> click.Command:
     def logged(*args: Any, **kwargs: Any) -> Any:
         from services.processes.logs import set_up
 
-        set_up(str(kwargs.get("name", command.name)), click.get_current_context().obj.config().log_level)
+        set_up(_role(command, kwargs), click.get_current_context().obj.config().log_level)
         return inner(*args, **kwargs)
 
     command.callback = logged
     return command
+
+
+def _role(command: click.Command, given: dict[str, Any]) -> str:
+    """What the process is called in its log, as the launcher calls it: ``llm``, ``proxy-llm-1``, ``http``."""
+    if command.name != "proxy":
+        return str(given.get("name", command.name))
+    return f"proxy-{given['name']}" + (f"-{given['number']}" if given.get("number") else "")

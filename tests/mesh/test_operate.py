@@ -141,3 +141,10 @@ def test_an_order_that_makes_no_sense_says_why(pair: LiveMesh) -> None:
     done = pair.run("drain", "--worker", "999999999")
     assert (done.returncode, "no worker is called" in done.stderr) == (1, True)
     assert pair.run("drain").returncode == 2
+
+
+def test_the_proxies_log_who_came_and_who_left(pair: LiveMesh) -> None:
+    done = pair.run("logs", "proxy-llm-1", "-n", "1000", "--json")
+    said = [(record["role"], record["text"]) for record in json.loads(done.stdout) if record["logger"] == "ragq.proxy"]
+    assert {role for role, _ in said} == {"proxy-llm-1"}
+    assert any("came; it takes" in text for _, text in said)
