@@ -23,7 +23,9 @@ EVENTS = (
     | zmq.EVENT_DISCONNECTED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
+MAX_SILENT_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Peer:
         self._owns_wake = wake is None
         self._address, self._linger_ms = address, linger_ms
         self._credential, self._server_key = credential, server_key
+        self._num_silent_failures = 0
         self._open()
 
     def _open(self) -> None:
@@ -123,7 +126,21 @@ class Peer:
             )
         if kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
             return self._mismatch(value)
-        return None
+        return self._silent_failure(kind)
+
+    def _silent_failure(self, kind: int) -> RagqError | None:
+        """A proxy with another key hangs up without a word; so does one that dies, but not time after time."""
+        if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._num_silent_failures = 0
+        elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            self._num_silent_failures += 1
+        if self._credential is None or self._num_silent_failures < MAX_SILENT_FAILURES:
+            return None
+        self._num_silent_failures = 0
+        return Unauthenticated(
+            f"{self._address} hangs up on the key of '{self._credential.name}': it is a proxy of another mesh",
+            help="'ragq keys new' where that proxy runs makes a credential that fits it",
+        )
 
     def _mismatch(self, value: int) -> RagqError:
         has_keys = self._credential is not None

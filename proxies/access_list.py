@@ -37,6 +37,10 @@ class AccessList:
         if now - self._looked_at < LOOK_S:
             return False
         self._looked_at = now
+        return self.is_newer()
+
+    def is_newer(self) -> bool:
+        """Read the file if it has changed, without waiting for the next second to begin."""
         if (mark := _mark(self._path)) == self._seen:
             return False
         self._seen = mark

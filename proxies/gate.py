@@ -49,14 +49,22 @@ class Gate:
         """Read the list if it has changed; whether other rights hold from now on."""
         return self._list.refresh(now)
 
-    def answer(self, now: float) -> None:
-        """Let in, or refuse, every connection that waits."""
+    def answer(self, now: float) -> bool:
+        """Let in, or refuse, every connection that waits; whether other rights hold from now on.
+
+        Nobody is refused for a list that is out of date: a key may be used as soon as it was made.
+        """
+        has_changed = False
         while self.socket.poll(0):
             request = self.socket.recv_multipart()
             reply, refusal = verdict(request, self.access)
+            if refusal and self._list.is_newer():
+                has_changed = True
+                reply, refusal = verdict(request, self.access)
             self.socket.send_multipart(reply)
             if refusal:
                 self._tell(refusal, now)
+        return has_changed
 
     def _tell(self, refusal: str, now: float) -> None:
         """Log a refusal; a flood of them, once a second."""

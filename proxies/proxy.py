@@ -173,10 +173,10 @@ class Proxy:
 
     def _keep(self, gate: Gate, now: float) -> None:
         """Let in who may come, and let go of workers whose key was revoked."""
-        if gate.refresh(now) and self._guard:
+        has_changed = gate.refresh(now)
+        if (gate.answer(now) or has_changed) and self._guard:
             for worker in self._guard.change(gate.access, self._dispatcher.workers):
                 self._dispatcher.gone(worker, now)
-        gate.answer(now)
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
+from clients.errors import RagqError
 from clients.packing import Buffer, pack
 from clients.peer import Peer
 from clients.wire import BEAT_INTERVAL_S, Beat, Envelope, Kind, Ready
@@ -42,17 +43,24 @@ class Line:
         """See what became of the connection."""
         for change in self.peer.changes():
             if change.refusal is not None:
-                self._refused(str(change.refusal), now)
+                self.refused(change.refusal, now)
             elif not change.is_connected:
                 self.renew()
                 break  # what the old connection still told is of no interest
         if self._renew_at is not None and now >= self._renew_at:
             self.renew()
 
-    def _refused(self, why: str, now: float) -> None:
+    def refused(self, why: RagqError, now: float) -> None:
+        """The proxy does not let this worker in, or not any more; worth another try much later."""
         if self._renew_at is None:
             log.error("not let in, trying again in %.0f s: %s", RETRY_REFUSED_S, why)
         self._renew_at = now + RETRY_REFUSED_S
+        self.is_known = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there is no use in offering this worker now."""
+        return self._renew_at is not None
 
     def renew(self) -> None:
         """Connect afresh; nobody can hear of the calls that came over the old connection."""

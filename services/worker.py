@@ -25,7 +25,7 @@ from clients.errors import RagqError
 from clients.keys import Credential, credential_of
 from clients.packing import Buffer
 from clients.peer import Peer, readable
-from clients.wire import DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode
+from clients.wire import DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode, read_failure
 from services.answering import Answering
 from services.handling import Handling
 from services.line import OFFER_INTERVAL_S, Line, shares
@@ -170,6 +170,8 @@ class Worker:
                 line.is_known = False
             case Kind.DRAIN:
                 line.is_drained = True
+            case Kind.ERROR if not route:
+                line.refused(read_failure(envelope), time.monotonic())
 
     def _start(self, line: Line, key: Key, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
         if key in line.running:
@@ -219,7 +221,7 @@ class Worker:
             line.tried(now)
             if line.is_known:
                 line.beat(self._beat(line, late_s))
-            elif self._drain_by is None:
+            elif self._drain_by is None and not line.is_refused:
                 line.offer(self._ready)
         if self._drain_by is None:
             self._share()

@@ -107,6 +107,25 @@ def test_a_message_carries_the_key_of_whoever_sent_it(gate: Gate, front: tuple[z
         client.close()
 
 
+def test_nobody_is_refused_for_a_list_that_is_out_of_date(
+    gate: Gate, folder: Path, front: tuple[zmq.Socket[bytes], str]
+) -> None:
+    pair = new_pair()
+    assert not gate.refresh(10.0)
+    write_allowed(folder / "allowed.yml", [Member("new", pair.public, ["client"])])
+    client = dealer(pair, gate.front.public, front[1])
+    monitor = client.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    try:
+        assert gate.socket.poll(20_000)
+        assert gate.answer(10.1)
+        assert monitor.poll(20_000)
+        assert int.from_bytes(monitor.recv_multipart()[0][:2], "little") == zmq.EVENT_HANDSHAKE_SUCCEEDED
+    finally:
+        client.disable_monitor()
+        monitor.close(0)
+        client.close()
+
+
 def test_a_key_of_no_one_hears_that_it_is_refused(
     gate: Gate, front: tuple[zmq.Socket[bytes], str], caplog: pytest.LogCaptureFixture
 ) -> None:
