@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections import Counter
@@ -17,8 +18,8 @@ from clients.packing import pack
 from clients.wire import MAX_UNARY, Envelope, Kind, decode, message, read_failure
 from tests.chaos.conftest import Measured
 from tests.chaos.test_stalls import MIB, resident
-from tests.mesh.processes import Processes, processes, until
-from tests.mesh.raw import raw_dealer
+from tests.mesh.processes import Process, Processes, processes, until
+from tests.mesh.raw import answer_from, raw_dealer
 from tests.mesh.trial import ECHO, STEP, WAIT, Blob, Wait
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -70,25 +71,27 @@ def test_each_of_five_thousand_calls_at_once_is_answered_once_and_none_late(
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(mesh: Processes, measured: Measured) -> None:
-    mesh.start_mesh(1)
-    busy = mesh.client(timeout_s=60)
+    proxy, _ = mesh.start_mesh(1)
+    busy, empty = mesh.client(timeout_s=60), resident(proxy.pid)
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(busy.call, STEP, Wait(8.0))
+        held = pool.submit(busy.call, STEP, Wait(5.0))
         until(lambda: busy.status().running == 1)
         floods = [raw_dealer(mesh.address) for _ in range(8)]
         for flood in floods:
             for call_id in range(200):
-                flood.send_multipart(
-                    message(Envelope(Kind.CALL, call_id, method=STEP.key, ttl_ms=60_000), pack(Wait()))
-                )
+                head = Envelope(Kind.CALL, call_id, method=STEP.key, ttl_ms=60_000)
+                flood.send_multipart(message(head, pack(Wait(mark="x" * 1000))))
         until(lambda: busy.status().queued == 1000)
+        measured("a call of 1 KB that waits takes", (resident(proxy.pid) - empty) / 1000 / 1024, "KiB")
         took = []
-        for _ in range(50):
-            began = time.monotonic()
-            with pytest.raises(errors.Busy) as caught:
-                busy.call(STEP, Wait())
-            took.append(time.monotonic() - began)
-            assert caught.value.retry_after_s > 0
+        with raw_dealer(mesh.address) as late:
+            for call_id in range(50):
+                began = time.monotonic()
+                late.send_multipart(message(Envelope(Kind.CALL, call_id, method=STEP.key, ttl_ms=60_000), pack(Wait())))
+                refusal = read_failure(answer_from(late))
+                took.append(time.monotonic() - began)
+                assert refusal.reason == "QUEUE_FULL"
+                assert refusal.retry_after_ms > 0
         measured("a refusal takes at the median", sorted(took)[25] * 1000, "ms")
         assert sorted(took)[25] < 0.5
         assert held.result().pid
@@ -127,6 +130,31 @@ def test_memory_stays_bounded_when_large_calls_wait(mesh: Processes) -> None:
     assert kinds.keys() <= {type(None), errors.Busy, errors.OverLimit}
     assert kinds[type(None)] >= 1
     assert most < 400 * MIB
+
+
+def limit_memory(process: Process, more: int) -> None:
+    """Let a process grow by so many bytes and no further, as a container does."""
+    size = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * 4096
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (size + more, size + more))
+
+
+def test_a_proxy_with_little_memory_refuses_before_it_has_none(mesh: Processes, measured: Measured) -> None:
+    proxy, _ = mesh.start_mesh(1)
+    assert mesh.client().call(ECHO, Blob("warm")).text == "warm"
+    limit_memory(proxy, 300 * MIB)
+    blob, ends = Blob(data=bytes(4 * MIB)), Counter[str]()
+    clients = [mesh.client(timeout_s=20) for _ in range(8)]
+    with ThreadPoolExecutor(64) as pool:
+        holds = pool.submit(mesh.client(timeout_s=60).call, STEP, Wait(5.0))
+        until(lambda: clients[0].status().running == 1)
+        calls = [pool.submit(clients[number % 8].call, ECHO, blob, timeout_s=10) for number in range(192)]
+        ends.update("answered" if call.exception() is None else type(call.exception()).__name__ for call in calls)
+        assert holds.result().pid
+    measured("calls of 4 MiB that were refused", ends["Busy"] + ends["OverLimit"], "of 192")
+    assert proxy.poll() is None
+    assert ends.keys() <= {"answered", "Busy", "OverLimit", "DeadlineExceeded"}
+    assert ends["Busy"] + ends["OverLimit"] > 0
+    assert clients[0].call(ECHO, Blob("on")).text == "on"
 
 
 def test_many_threads_that_come_and_go_leave_nothing_behind(mesh: Processes) -> None:
