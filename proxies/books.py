@@ -27,10 +27,6 @@ class Books:
         self.tally = Tally()
         self.actions: list[Action] = []
 
-    def client(self, call: Call) -> Client:
-        """Whose call it is; a new row until a call is entered in it."""
-        return self.clients.get(call.key[0]) or Client()
-
     def enter(self, call: Call, client: Client) -> None:
         """A call was taken in."""
         self.calls[call.key] = call
@@ -38,7 +34,6 @@ class Books:
             self.clients[call.key[0]] = client
         client.calls.add(call)
         client.num_bytes += call.size
-        call.client = client
         self.timers.watch(call)
 
     def refuse(self, call: Call, error: RagqError) -> None:
@@ -115,11 +110,8 @@ class Books:
             self._close_account(call)
 
     def _close_account(self, call: Call) -> None:
-        client = call.client
-        if client is None:
-            return
-        call.client = None
-        client.calls.discard(call)
+        client = self.clients[call.key[0]]
+        client.calls.remove(call)
         client.num_bytes -= call.size
         if not client.calls:
             del self.clients[call.key[0]]

@@ -17,7 +17,7 @@ from proxies.assigning import Assignment
 from proxies.books import Books
 from proxies.limits import USUAL, Limits
 from proxies.losses import Cause
-from proxies.parties import Call, Key, Worker, in_order
+from proxies.parties import Call, Client, Key, Worker, in_order
 from proxies.roster import Roster
 
 GRACE_S = 15.0
@@ -83,7 +83,7 @@ class Dispatcher:
         self._now = now
         self.tally.calls += 1
         call.number = self.tally.calls
-        client = self._books.client(call)
+        client = self.clients.get(call.key[0]) or Client()
         worker = None
         refusal = self._admission.refusal(call, client, now)
         if refusal is None and not (self.waiting.num and self.waiting.has(call.method)):
@@ -285,8 +285,7 @@ class Dispatcher:
 
     def next_timer(self, now: float) -> float:
         """Seconds until ``tick`` has something to do, at most one."""
-        due = self._timers.next_at()
-        return 1.0 if due is None else min(1.0, max(0.0, due - now))
+        return max(0.0, self._timers.next_at(now + 1.0) - now)
 
     def drain(self) -> None:
         """Take no new calls."""

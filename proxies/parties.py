@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf, log2
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ MAX_MISSES = 2
 HALF_LIFE_S = 10.0
 FLOOR_S = 1e-4
 WORST = 20.0
-NO_ROOM = math.inf
+NO_ROOM = inf
 NOBODY: frozenset[str] = frozenset()
 NUMBER = attrgetter("number")
 
@@ -59,7 +59,6 @@ class Call:
     misses: int = 0
     dispatched: float = 0.0
     worker: Worker | None = None
-    client: Client | None = None
 
     @property
     def may_rerun(self) -> bool:
@@ -102,7 +101,7 @@ class Pace:
 
     def took(self, seconds: float, now: float) -> None:
         """Note a latency: up at once, down slowly."""
-        above = math.log2(seconds + FLOOR_S) + now / HALF_LIFE_S - self.level
+        above = log2(seconds + FLOOR_S) + now / HALF_LIFE_S - self.level
         self.level += above if above > 0 else 0.3 * above
         mean_s = self.mean_s
         self.mean_s = mean_s + 0.1 * (seconds - mean_s) if mean_s else seconds
@@ -114,12 +113,12 @@ class Pace:
 
     def gave_up(self, seconds: float, now: float) -> None:
         """A call that nobody waited for took at least so long."""
-        self.level = max(self.level, math.log2(seconds + FLOOR_S) + now / HALF_LIFE_S)
+        self.level = max(self.level, log2(seconds + FLOOR_S) + now / HALF_LIFE_S)
 
 
 def lowest_level(now: float) -> float:
     """The level of a worker that answers in no time."""
-    return math.log2(FLOOR_S) + now / HALF_LIFE_S
+    return log2(FLOOR_S) + now / HALF_LIFE_S
 
 
 @dataclass(slots=True, eq=False)
@@ -182,19 +181,18 @@ class Worker:
         """Bring room and load up to date, after anything but a call's coming or going."""
         closed = self.is_draining or self.has_refused or self.is_silent or self.is_stuck
         self.room = 0 if closed else self.ready.slots - self.orphans
-        self._weigh()
-
-    def _weigh(self) -> None:
         num = len(self.running)
-        self.load = math.log2(num + 1) if num < self.room else NO_ROOM
+        self.load = log2(num + 1) if num < self.room else NO_ROOM
 
     def hold(self, call: Call, now: float) -> None:
         """Take a call."""
         call.worker = self
         call.dispatched = self.used = now
         call.misses = 0
-        self.running.add(call)
-        self._weigh()
+        running = self.running
+        running.add(call)
+        num = len(running)
+        self.load = log2(num + 1) if num < self.room else NO_ROOM
 
     def refuse(self, call: Call) -> None:
         """It sent a call back that it could not take: no others until it is heard of again."""
@@ -204,12 +202,14 @@ class Worker:
 
     def release(self, call: Call) -> None:
         """Give a call back or up."""
-        self.running.discard(call)
+        running = self.running
+        running.discard(call)
         if call.is_stuck:
             call.is_stuck, self.is_clogged = False, False
             self.num_stuck -= 1
             self.settle()
-        self._weigh()
+        num = len(running)
+        self.load = log2(num + 1) if num < self.room else NO_ROOM
 
     def ended(self, call: Call, now: float, *, is_sound: bool) -> None:
         """It ended a call; a worker whose fault the end was is not sound."""

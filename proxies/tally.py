@@ -29,14 +29,6 @@ class MethodTally:
         self.queue_s = 0.0
         self.worker_s = 0.0
 
-    def answered(self, waited_s: float, ran_s: float) -> None:
-        """A call was answered."""
-        self.queue[bisect_left(BOUNDS_S, waited_s)] += 1
-        self.worker[bisect_left(BOUNDS_S, ran_s)] += 1
-        self.total[bisect_left(BOUNDS_S, waited_s + ran_s)] += 1
-        self.queue_s += waited_s
-        self.worker_s += ran_s
-
     def shown(self, name: str) -> MethodStats:
         """As the status says it."""
         outcomes = [Outcome(0, "", sum(self.total))] if any(self.total) else []
@@ -75,19 +67,22 @@ class Tally:
             self.methods[method] = MethodTally()
         self.names[method] = name
 
-    def row(self, method: int) -> MethodTally:
-        """Where calls of this method are counted; what nobody ever served cannot fill the table."""
-        return self.methods.get(method) or self.methods[UNKNOWN_METHOD]
-
     def answered(self, method: int, waited_s: float, ran_s: float) -> None:
         """A worker's answer went to the client."""
-        self.row(method).answered(waited_s, ran_s)
-        self.latencies.append(waited_s + ran_s)
+        row = self.methods.get(method) or self.methods[UNKNOWN_METHOD]
+        total_s = waited_s + ran_s
+        row.queue[bisect_left(BOUNDS_S, waited_s)] += 1
+        row.worker[bisect_left(BOUNDS_S, ran_s)] += 1
+        row.total[bisect_left(BOUNDS_S, total_s)] += 1
+        row.queue_s += waited_s
+        row.worker_s += ran_s
+        self.latencies.append(total_s)
 
     def failed_with(self, method: int, code: int, reason: str) -> None:
         """A call ended with an error."""
         self.failed += 1
-        self.row(method).errors[code, reason] += 1
+        row = self.methods.get(method) or self.methods[UNKNOWN_METHOD]
+        row.errors[code, reason] += 1
 
     def shown(self) -> list[MethodStats]:
         """The methods that have been called, by name."""

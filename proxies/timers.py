@@ -27,6 +27,14 @@ class Timers:
         """Remember the deadline of a call."""
         heapq.heappush(self._deadlines, (call.deadline, call.key))
 
+    def _sort_out(self) -> None:
+        """Drop the deadlines of calls that have ended, which most do long before."""
+        get = self._calls.get
+        self._deadlines = [
+            entry for entry in self._deadlines if (call := get(entry[1])) is not None and not call.is_answered
+        ]
+        heapq.heapify(self._deadlines)
+
     def _is_open(self, entry: tuple[float, Key]) -> bool:
         call = self._calls.get(entry[1])
         return call is not None and not call.is_answered and call.deadline == entry[0]
@@ -38,8 +46,7 @@ class Timers:
     def expired(self, now: float) -> Iterator[Call]:
         """Calls whose time is over, each once."""
         if len(self._deadlines) > 2 * len(self._calls) + SPARE:
-            self._deadlines = [entry for entry in self._deadlines if self._is_open(entry)]
-            heapq.heapify(self._deadlines)
+            self._sort_out()
         while self._deadlines and self._deadlines[0][0] <= now:
             entry = heapq.heappop(self._deadlines)
             if self._is_open(entry):
@@ -57,9 +64,11 @@ class Timers:
             if is_held and worker is not None:
                 yield call, worker
 
-    def next_at(self) -> float | None:
-        """When the next one is due."""
-        while self._deadlines and not self._is_open(self._deadlines[0]):
+    def next_at(self, horizon: float) -> float:
+        """When the next one is due, if that is before the horizon; else the horizon."""
+        while self._deadlines and self._deadlines[0][0] < horizon:
+            if self._is_open(self._deadlines[0]):
+                horizon = self._deadlines[0][0]
+                break
             heapq.heappop(self._deadlines)
-        ends = [entries[0][0] for entries in (self._deadlines, self._graces) if entries]
-        return min(ends, default=None)
+        return min(horizon, self._graces[0][0]) if self._graces else horizon

@@ -168,6 +168,15 @@ def test_a_call_whose_time_ran_out_between_two_ticks_is_not_begun(desk: Desk) ->
     assert desk.dispatcher.tally.expired_waiting == 1
 
 
+def test_a_cancelled_call_is_not_answered_again_when_its_time_is_over(desk: Desk) -> None:
+    desk.worker("a")
+    call = desk.call(ttl_s=1)
+    desk.dispatcher.cancel(call.key)
+    desk.actions()
+    desk.live(2)
+    assert desk.actions() == []
+
+
 def test_a_call_that_is_late_already_is_refused(desk: Desk) -> None:
     desk.worker("a")
     call = desk.call(ttl_s=0)
@@ -181,7 +190,8 @@ def test_timers_of_ended_calls_do_not_pile_up(desk: Desk) -> None:
         desk.reply(desk.call(ttl_s=1000))
         desk.wait(0.0)
     assert len(desk.dispatcher._timers) < 200
-    desk.dispatcher.next_timer(desk.now)
+    assert desk.dispatcher.next_timer(desk.now) == 1.0
+    desk.wait(1000)
     assert len(desk.dispatcher._timers) == 0
 
 

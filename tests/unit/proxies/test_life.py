@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from clients.errors import Busy, Draining, OverLimit, RagqError, UnknownMethod
 from proxies.actions import CancelAt, Dispatch, Fail
@@ -17,15 +17,15 @@ from tests.unit.proxies.desk import AGAIN, BULK, EMBED, INPUT, ONCE, SEARCH, Des
 
 LIMITS = Limits(max_waiting=8, max_waiting_bytes=100, max_client_calls=6, max_client_bytes=90)
 CLIENTS = st.sampled_from([b"c", b"d", b"e"])
-METHODS = st.sampled_from([(EMBED,), (SEARCH,), (EMBED, SEARCH)])
+METHODS = st.sampled_from([(EMBED, SEARCH), (EMBED,), (SEARCH,)])
+SELDOM = st.sampled_from([False, False, False, True])
+PICK = st.integers(0, 11)
+SLOTS = st.sampled_from([2, 1, 3, 2, 0])
 FLAGS = st.sampled_from([ONCE, AGAIN, AGAIN | BULK, ONCE | INPUT, AGAIN | INPUT])
 
 
 class Life(RuleBasedStateMachine):
     """A service with its clients and workers, of which anything may happen to any at any time."""
-
-    workers = Bundle("workers")
-    calls = Bundle("calls")
 
     @initialize()
     def begin(self) -> None:
@@ -34,12 +34,21 @@ class Life(RuleBasedStateMachine):
         self.ended: Counter[Key] = Counter()
         self.sent: Counter[Key] = Counter()
         self.handed_back: Counter[Key] = Counter()
-        self.came_back: set[Key] = set()
         self.draining: set[bytes] = set()
         self.refusing: set[bytes] = set()
-        self.most_slots: Counter[str] = Counter()
-        self.num_workers = 0
+        self.most_slots: Counter[str] = Counter({"a": 2, "b": 2})
+        self.names = [self.desk.worker(name, 2, (EMBED, SEARCH)) for name in "ab"]
         self.num_refused = 0
+
+    def worker_at(self, pick: int) -> bytes:
+        """One of the workers that are there, or the one that was struck off last."""
+        names = [*self.desk.dispatcher.workers, self.names[-1], self.names[0]]
+        return names[pick % len(names)]
+
+    def call_at(self, pick: int) -> Call:
+        """One of the calls that have not ended, or one that has."""
+        calls = [*self.desk.dispatcher.calls.values(), self.accepted[-1], self.accepted[0]]
+        return calls[pick % len(calls)]
 
     def worker_of(self, call: Call) -> bytes:
         return call.worker.id if call.worker else b"stranger"
@@ -49,80 +58,93 @@ class Life(RuleBasedStateMachine):
 
     # -- events: workers -------------------------------------------------------------------------
 
-    @rule(target=workers, slots=st.integers(0, 3), methods=METHODS, uuid=st.sampled_from(["", "u", "v"]),
-          max_stall_s=st.sampled_from([0.0, 5.0, 60.0]))  # fmt: skip
-    def ready(self, slots: int, methods: tuple[int, ...], uuid: str, max_stall_s: float) -> bytes:
-        self.num_workers += 1
-        name = f"w{self.num_workers}"
+    @rule(slots=SLOTS, methods=METHODS, uuid=st.sampled_from(["", "", "", "u"]),
+          max_stall_s=st.sampled_from([60.0, 5.0, 0.0]))  # fmt: skip
+    def ready(self, slots: int, methods: tuple[int, ...], uuid: str, max_stall_s: float) -> None:
+        name = f"w{len(self.names)}"
         self.most_slots[uuid or name] = max(self.most_slots[uuid or name], slots)
-        worker = self.desk.worker(name, slots, methods, uuid, max_stall_s)
+        self.names.append(self.desk.worker(name, slots, methods, uuid, max_stall_s))
         self.look()
-        return worker
 
-    @rule(worker=workers, slots=st.integers(0, 4), methods=METHODS)
-    def ready_again(self, worker: bytes, slots: int, methods: tuple[int, ...]) -> None:
-        known = self.desk.dispatcher.workers.get(worker)
+    @precondition(lambda self: self.names)
+    @rule(worker=PICK, slots=SLOTS, methods=METHODS)
+    def ready_again(self, worker: int, slots: int, methods: tuple[int, ...]) -> None:
+        name = self.worker_at(worker)
+        known = self.desk.dispatcher.workers.get(name)
         if known is not None:
-            self.refusing.discard(worker)
+            self.refusing.discard(name)
             self.most_slots[known.ready.uuid] = max(self.most_slots[known.ready.uuid], slots)
-            self.desk.worker(worker.decode(), slots, methods, known.ready.uuid, known.ready.max_stall_s)
+            self.desk.worker(name.decode(), slots, methods, known.ready.uuid, known.ready.max_stall_s)
         self.look()
 
-    @rule(worker=workers, lists=st.sampled_from(["all", "none", "half", "more"]))
-    def beat(self, worker: bytes, lists: str) -> None:
-        known = self.desk.dispatcher.workers.get(worker)
+    @precondition(lambda self: self.names)
+    @rule(worker=PICK, lists=st.sampled_from(["all", "none", "half", "more"]))
+    def beat(self, worker: int, lists: str) -> None:
+        name = self.worker_at(worker)
+        known = self.desk.dispatcher.workers.get(name)
         held = sorted(call.key for call in known.running) if known else []
         others = [call.key for call in self.accepted[-3:]] if lists == "more" else []
         part = {"none": 0, "half": len(held) // 2}.get(lists, len(held))
-        self.refusing.discard(worker)
-        self.desk.beat_keys(worker, frozenset(held[:part] + others))
+        self.refusing.discard(name)
+        self.desk.beat_keys(name, frozenset(held[:part] + others))
         self.look()
 
-    @rule()
-    def everyone_beats(self) -> None:
-        for worker in list(self.desk.dispatcher.workers.values()):
-            self.refusing.discard(worker.id)
-            self.desk.beat(worker.id, *worker.running)
-            self.look()
-
-    @rule(worker=workers, died=st.booleans())
-    def gone(self, worker: bytes, died: bool) -> None:
-        self.desk.dispatcher.gone(worker, self.desk.now, died=died)
-        assert worker not in self.desk.dispatcher.workers
+    @precondition(lambda self: self.names)
+    @rule(worker=PICK, died=st.booleans(), happens=SELDOM)
+    def gone(self, worker: int, died: bool, happens: bool) -> None:
+        if not happens:
+            return
+        name = self.worker_at(worker)
+        self.desk.dispatcher.gone(name, self.desk.now, died=died)
+        assert name not in self.desk.dispatcher.workers
         self.look()
 
-    @rule(call=calls)
-    def undelivered(self, call: Call) -> None:
-        self.handed_back[call.key] += call.worker is not None
-        self.desk.dispatcher.undelivered(call, self.worker_of(call), self.desk.now)
+    @precondition(lambda self: self.names)
+    @rule(worker=PICK, happens=SELDOM)
+    def drain_worker(self, worker: int, happens: bool) -> None:
+        name = self.worker_at(worker)
+        if happens and self.desk.dispatcher.drain_worker(name):
+            self.draining.add(name)
         self.look()
 
-    @rule(call=calls)
-    def nack(self, call: Call) -> None:
-        worker = self.worker_of(call)
-        if call.key in self.desk.dispatcher.calls and call.worker is not None:
-            self.handed_back[call.key] += 1
+    @precondition(lambda self: self.accepted)
+    @rule(call=PICK, has_lost_its_worker=st.booleans())
+    def hand_back(self, call: int, has_lost_its_worker: bool) -> None:
+        picked = self.call_at(call)
+        worker = self.worker_of(picked)
+        if picked.key in self.desk.dispatcher.calls and picked.worker is not None:
+            self.handed_back[picked.key] += 1
             self.refusing.add(worker)
-        self.desk.dispatcher.nack(worker, call.key, self.desk.now)
+        if has_lost_its_worker:
+            self.desk.dispatcher.undelivered(picked, worker, self.desk.now)
+        else:
+            self.desk.dispatcher.nack(worker, picked.key, self.desk.now)
         self.look()
 
-    @rule(call=calls, worker=workers)
-    def nack_from_anyone(self, call: Call, worker: bytes) -> None:
-        if worker != self.worker_of(call):
-            self.desk.dispatcher.nack(worker, call.key, self.desk.now)
-        self.look()
-
-    @rule(worker=workers)
-    def drain_worker(self, worker: bytes) -> None:
-        if self.desk.dispatcher.drain_worker(worker):
-            self.draining.add(worker)
-        self.look()
+    @precondition(lambda self: self.names and self.accepted)
+    @rule(call=PICK, worker=PICK)
+    def what_comes_from_strangers_is_dropped(self, call: int, worker: int) -> None:
+        dispatcher = self.desk.dispatcher
+        picked, name = self.call_at(call), self.worker_at(worker)
+        if picked.key in dispatcher.calls:
+            dispatcher.call(picked, self.desk.now)
+        if name != self.worker_of(picked):
+            assert not dispatcher.chunk(name, picked.key)
+            assert not dispatcher.credited(name, picked.key)
+            assert dispatcher.replied(name, picked.key, self.desk.now, failed=False) is None
+            dispatcher.nack(name, picked.key, self.desk.now)
+        assert self.desk.actions() == []
 
     # -- events: calls ---------------------------------------------------------------------------
 
-    @rule(target=calls, method=st.sampled_from([EMBED, SEARCH]), flags=FLAGS,
-          ttl_s=st.sampled_from([0.3, 3.0, 30.0]), client=CLIENTS, size=st.sampled_from([1, 20]))  # fmt: skip
-    def call(self, method: int, flags: int, ttl_s: float, client: bytes, size: int) -> object:
+    @rule(method=st.sampled_from([EMBED, SEARCH]), flags=FLAGS,
+          ttl_s=st.sampled_from([30.0, 3.0, 0.3]), client=CLIENTS, size=st.sampled_from([1, 20]),
+          num=st.integers(1, 4))  # fmt: skip
+    def calls(self, method: int, flags: int, ttl_s: float, client: bytes, size: int, num: int) -> None:
+        for _ in range(num):
+            self.call(method, flags, ttl_s, client, size)
+
+    def call(self, method: int, flags: int, ttl_s: float, client: bytes, size: int) -> None:
         own = self.open_calls(client)
         is_over = len(own) >= LIMITS.max_client_calls or sum(c.size for c in own) + size > LIMITS.max_client_bytes
         call = self.desk.call(method, flags, ttl_s, client, size)
@@ -130,25 +152,28 @@ class Life(RuleBasedStateMachine):
         if call.key in self.desk.dispatcher.calls or self.ended[call.key] == 0:
             assert not is_over
             self.accepted.append(call)
-            return call
+            return
         self.num_refused += 1
         assert isinstance(errors[-1], OverLimit) == (is_over and not isinstance(errors[-1], Draining))
         assert isinstance(errors[-1], Busy | UnknownMethod | Draining)
-        return multiple()
 
-    @rule(call=calls)
-    def call_twice(self, call: Call) -> None:
-        if call.key in self.desk.dispatcher.calls:
-            self.desk.dispatcher.call(call, self.desk.now)
+    @precondition(lambda self: self.accepted)
+    @rule(call=PICK, failed=st.booleans(), code=st.sampled_from([3, 13]))
+    def reply(self, call: int, failed: bool, code: int) -> None:
+        picked = self.call_at(call)
+        self.reply_of(self.worker_of(picked), picked, failed=failed, code=code)
+
+    @precondition(lambda self: self.accepted)
+    @rule(call=PICK, asks=st.booleans())
+    def stream(self, call: int, asks: bool) -> None:
+        picked = self.call_at(call)
+        worker, is_open = self.worker_of(picked), not self.ended[picked.key]
+        sends = self.desk.dispatcher.credited if asks else self.desk.dispatcher.chunk
+        wanted = sends(worker, picked.key)
+        is_held = picked.worker is not None and is_open
+        assert wanted == (is_held and (not asks or bool(picked.flags & INPUT)))
+        assert self.desk.dispatcher.input_of(picked.key) == (worker if is_held else None)
         self.look()
-
-    @rule(call=calls, failed=st.booleans(), code=st.sampled_from([3, 13]))
-    def reply(self, call: Call, failed: bool, code: int) -> None:
-        self.reply_of(self.worker_of(call), call, failed=failed, code=code)
-
-    @rule(call=calls, worker=workers)
-    def reply_from_anyone(self, call: Call, worker: bytes) -> None:
-        self.reply_of(worker, call, failed=False, code=0)
 
     def reply_of(self, worker: bytes, call: Call, *, failed: bool, code: int) -> None:
         if call.key in self.desk.dispatcher.calls and worker == self.worker_of(call):
@@ -159,33 +184,18 @@ class Life(RuleBasedStateMachine):
             self.ended[delivered.key] += 1
         self.look()
 
-    @rule(call=calls, worker=workers)
-    def chunk(self, call: Call, worker: bytes) -> None:
-        for sender in (self.worker_of(call), worker):
-            wanted = self.desk.dispatcher.chunk(sender, call.key)
-            assert not wanted or (not self.ended[call.key] and sender == self.worker_of(call))
+    @precondition(lambda self: self.accepted)
+    @rule(call=PICK)
+    def cancel(self, call: int) -> None:
+        picked = self.call_at(call)
+        self.desk.dispatcher.cancel(picked.key)
         self.look()
+        assert self.ended[picked.key] == 1
 
-    @rule(call=calls)
-    def credit(self, call: Call) -> None:
-        wanted = self.desk.dispatcher.credited(self.worker_of(call), call.key)
-        assert not wanted or (not self.ended[call.key] and call.flags & INPUT)
-        self.look()
-
-    @rule(call=calls)
-    def client_sends(self, call: Call) -> None:
-        worker = self.desk.dispatcher.input_of(call.key)
-        assert worker is None or (worker in self.desk.dispatcher.workers and not self.ended[call.key])
-        assert worker is not None or call.worker is None or self.ended[call.key]
-
-    @rule(call=calls)
-    def cancel(self, call: Call) -> None:
-        self.desk.dispatcher.cancel(call.key)
-        self.look()
-        assert self.ended[call.key] == 1
-
-    @rule(client=CLIENTS)
-    def client_gone(self, client: bytes) -> None:
+    @rule(client=CLIENTS, happens=SELDOM)
+    def client_gone(self, client: bytes, happens: bool) -> None:
+        if not happens:
+            return
         left = self.open_calls(client)
         self.desk.dispatcher.client_gone(client)
         for call in left:
@@ -194,13 +204,17 @@ class Life(RuleBasedStateMachine):
 
     # -- events: time ----------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 2.5, 20.0, 100.0]))
-    def time(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.1, 0.5, 1.0, 2.5, 20.0]), beats=st.sampled_from([True, True, False]))
+    def time(self, seconds: float, beats: bool) -> None:
         self.desk.wait(seconds)
         self.look()
         assert all(call.deadline > self.desk.now for call in self.open_calls())
+        for worker in list(self.desk.dispatcher.workers.values()) if beats else ():
+            self.refusing.discard(worker.id)
+            self.desk.beat(worker.id, *worker.running)
+            self.look()
 
-    @precondition(lambda self: self.num_workers > 4)
+    @precondition(lambda self: len(self.names) > 7)
     @rule()
     def drain(self) -> None:
         self.desk.dispatcher.drain()
@@ -230,9 +244,10 @@ class Life(RuleBasedStateMachine):
         assert call.method in worker.methods
         assert worker.ready.uuid not in call.losses
         assert len(worker.running) + worker.orphans <= worker.ready.slots
-        older = [c for c in self.desk.dispatcher.waiting if c.number < call.number and c.key[0] == call.key[0]]
+        older = [c for c in self.desk.dispatcher.waiting if c.number < call.number]
         alike = [c for c in older if (c.method, c.flags & BULK) == (call.method, call.flags & BULK)]
-        assert all(worker.ready.uuid in c.losses for c in alike) or self.sent[call.key]
+        first = [c for c in alike if self.sent[c.key] or (c.key[0] == call.key[0] and not self.sent[call.key])]
+        assert all(worker.ready.uuid in c.losses for c in first)
         self.sent[call.key] += 1
 
     # -- what always holds -----------------------------------------------------------------------

@@ -107,6 +107,18 @@ def test_calls_of_a_lost_worker_come_first_in_their_old_order(desk: Desk) -> Non
     assert desk.sent() == begun + waiting
 
 
+def test_calls_of_several_lost_workers_stand_in_the_order_of_their_arrival(desk: Desk) -> None:
+    workers = [desk.worker(name, slots=2) for name in "ab"]
+    calls = [desk.call() for _ in range(4)]
+    assert calls[0].worker is not calls[1].worker
+    for worker in reversed(workers):
+        desk.dispatcher.drain_worker(worker)
+        desk.gone(worker)
+    desk.actions()
+    desk.worker("c", slots=4)
+    assert desk.sent() == calls
+
+
 def test_a_call_can_be_taken_out_wherever_it_stands(desk: Desk) -> None:
     first = desk.worker("a", slots=3)
     begun = [desk.call() for _ in range(3)]
