@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 import numpy as np
@@ -22,14 +26,19 @@ MAX_DIMENSIONS = 8
 INLINE_ARRAY = 4 << 10
 INLINE_BYTES = 64 << 10
 INLINE_BODY = 512 << 10
+KEPT_ROOM = 1 << 20
 DTYPES = ("<f4", "<f2", "<f8", "<i4", "<i8", "|u1", "|i1", "|b1")
 
 T = TypeVar("T")
 Buffer = bytes | memoryview
+Writer = Callable[[Any, list[Buffer], int], object]
+_BY_NAME = {name: np.dtype(name) for name in DTYPES}
+_NAMES = {dtype: name for name, dtype in _BY_NAME.items()}
+_AS_IT_IS = frozenset((types.NoneType, bool, int, float, str))
+_NESTED = frozenset((dict, list))
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """A packed body with the raw frames it refers to."""
 
     body: bytes
@@ -39,7 +48,7 @@ class Payload:
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return len(self.body) + sum(len(memoryview(b).cast("B")) for b in self.buffers)
+        return len(self.body) + sum(memoryview(b).nbytes for b in self.buffers)
 
 
 def pack(message: object) -> Payload:
@@ -54,18 +63,24 @@ def pack(message: object) -> Payload:
     """
     buffers: list[Buffer] = []
     body = pack_map(plain(message, buffers))
-    if len(body) <= INLINE_BODY:
-        payload = Payload(body, buffers)
-    else:
-        parts = _cut(body)
-        body_map = pack_map({"__body__": [len(buffers), len(parts)]})
-        payload = Payload(body_map, [*buffers, *parts], body_in_buffers=True)
+    payload = Payload(body, buffers) if len(body) <= INLINE_BODY else _in_buffers(body, buffers)
+    if buffers or payload.body_in_buffers:
+        _refuse_too_large(payload)
+    return payload
+
+
+def _in_buffers(body: bytes, buffers: list[Buffer]) -> Payload:
+    parts = _cut(body)
+    body_map = pack_map({"__body__": [len(buffers), len(parts)]})
+    return Payload(body_map, [*buffers, *parts], body_in_buffers=True)
+
+
+def _refuse_too_large(payload: Payload) -> None:
     if payload.size > MAX_UNARY or len(payload.buffers) > MAX_BUFFERS:
         raise TooLarge(
             f"a message of {payload.size >> 10} KiB; the limit is {MAX_UNARY >> 10} KiB",
             help="send it in parts",
         )
-    return payload
 
 
 def unpack(cls: type[T], payload: Payload) -> T:
@@ -89,13 +104,29 @@ def _body_map(payload: Payload) -> object:
     raise BadRequest("a body in buffers says which buffers")
 
 
+class _Packer(threading.local):
+    """Each thread's packer; a new one for every message would cost more than most messages do."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new one: a packer never gives back the room that it once needed."""
+        self.pack = msgpack.Packer(use_bin_type=True).pack
+
+
+_packer = _Packer()
+
+
 def pack_map(value: object) -> bytes:
     """Msgpack with binary and text kept apart; BadRequest for what it cannot carry."""
     try:
-        packed = msgpack.packb(value, use_bin_type=True)
+        packed = _packer.pack(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise BadRequest(f"the message cannot travel: {error}") from error
     assert isinstance(packed, bytes)
+    if len(packed) > KEPT_ROOM:
+        _packer.renew()
     return packed
 
 
@@ -116,29 +147,55 @@ def unpack_map(raw: Buffer, limit: int = MAX_FRAME) -> object:
         raise BadRequest(f"the body is not readable msgpack: {type(error).__name__} {error}") from error
 
 
-def plain(value: object, buffers: list[Buffer], depth: int = 0) -> object:
+def plain(value: Any, buffers: list[Buffer], depth: int = 0) -> object:
     """``value`` as msgpack takes it; arrays and long byte strings go to ``buffers``."""
-    if value is None or isinstance(value, bool | int | float | str):
+    writer = _writer(type(value))  # type: ignore[arg-type]  # a type is hashable; the checker sees its instances' __hash__
+    if writer is None:
         return value
     if depth > MAX_DEPTH:
         raise _too_deep()
-    for kind, writer in _WRITERS:
-        if isinstance(value, kind):
-            return writer(value, buffers, depth + 1)
-    if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name), buffers, depth + 1) for f in fields(value) if f.init}
-    raise BadRequest(f"a {type(value).__name__} cannot travel")
+    return writer(value, buffers, depth + 1)
+
+
+@cache
+def _writer(kind: type) -> Writer | None:
+    """What makes a value of this type plain; None when it is."""
+    if issubclass(kind, bool | int | float | str | types.NoneType):
+        return None
+    for known, writer in _WRITERS:
+        if issubclass(kind, known):
+            return writer
+    return _fields_out(kind) if is_dataclass(kind) else _refused
 
 
 def _too_deep() -> BadRequest:
     return BadRequest(f"a message nested deeper than {MAX_DEPTH} levels")
 
 
+def _refused(value: object, _buffers: list[Buffer], _depth: int) -> object:
+    raise BadRequest(f"a {type(value).__name__} cannot travel")
+
+
+def _fields_out(kind: Any) -> Writer:
+    names = [f.name for f in fields(kind) if f.init]
+
+    def write(message: object, buffers: list[Buffer], depth: int) -> object:
+        found = {}
+        for name in names:
+            value = getattr(message, name)
+            found[name] = value if type(value) in _AS_IT_IS else plain(value, buffers, depth)
+        return found
+
+    return write
+
+
 def _map_out(value: Mapping[object, object], buffers: list[Buffer], depth: int) -> object:
-    return {str(k): plain(v, buffers, depth) for k, v in value.items()}
+    return {str(k): v if type(v) in _AS_IT_IS else plain(v, buffers, depth) for k, v in value.items()}
 
 
 def _list_out(value: Sequence[object], buffers: list[Buffer], depth: int) -> object:
+    if _AS_IT_IS.issuperset(map(type, value)):
+        return list(value)
     return [plain(v, buffers, depth) for v in value]
 
 
@@ -147,12 +204,12 @@ def _number_out(value: np.generic, _buffers: list[Buffer], _depth: int) -> objec
 
 
 def _array_out(array: np.ndarray, buffers: list[Buffer], _depth: int) -> object:
-    dtype = array.dtype.newbyteorder("<").str if array.dtype.itemsize > 1 else array.dtype.str
+    dtype = _NAMES.get(array.dtype) or array.dtype.newbyteorder("<").str
     if array.ndim > MAX_DIMENSIONS:
         raise BadRequest(f"an array of {array.ndim} dimensions cannot travel; at most {MAX_DIMENSIONS}")
-    if dtype not in DTYPES:
+    if dtype not in _BY_NAME:
         raise BadRequest(f"an array of dtype {array.dtype} cannot travel; allowed: {', '.join(DTYPES)}")
-    raw = np.ascontiguousarray(array, dtype=dtype)
+    raw = np.ascontiguousarray(array, dtype=_BY_NAME[dtype])
     shape = list(array.shape)
     if raw.nbytes < INLINE_ARRAY:
         return {"__nd__": [dtype, shape, raw.tobytes()]}
@@ -170,7 +227,7 @@ def _bytes_out(value: Buffer, buffers: list[Buffer], _depth: int) -> object:
     return {"__bytes__": [first, len(buffers) - first]}
 
 
-_WRITERS: tuple[tuple[Any, Callable[[Any, list[Buffer], int], object]], ...] = (
+_WRITERS: tuple[tuple[Any, Writer], ...] = (
     ((list, tuple), _list_out),
     (Mapping, _map_out),
     (np.ndarray, _array_out),
@@ -185,38 +242,58 @@ def _cut(raw: Buffer) -> list[Buffer]:
 
 
 def _revive(value: object, buffers: Sequence[Buffer], depth: int = 0) -> object:
+    """A fresh value with its arrays and long byte strings put back, in place."""
     if depth > MAX_DEPTH:
         raise _too_deep()
-    match value:
-        case {"__nd__": list(spec)}:
-            return _array_in(spec, buffers)
-        case {"__bytes__": [int(first), int(count)]}:
-            return b"".join(bytes(b) for b in _slice(buffers, first, count))
-        case dict():
-            return {k: _revive(v, buffers, depth + 1) for k, v in value.items()}
-        case list() if any(isinstance(v, dict | list) for v in value):
-            return [_revive(v, buffers, depth + 1) for v in value]
+    if type(value) is dict:
+        return _revive_map(value, buffers, depth)
+    if type(value) is list and not _NESTED.isdisjoint(map(type, value)):
+        value[:] = [_revive(item, buffers, depth + 1) for item in value]
+    return value
+
+
+def _revive_map(value: dict[str, Any], buffers: Sequence[Buffer], depth: int) -> object:
+    if type(spec := value.get("__nd__")) is list:
+        return _array_in(spec, buffers)
+    if "__bytes__" in value:
+        match value:
+            case {"__bytes__": [int(first), int(count)]}:
+                return b"".join(bytes(b) for b in _slice(buffers, first, count))
+    if value and depth == MAX_DEPTH:
+        raise _too_deep()
+    for key, item in value.items():
+        if type(item) in _NESTED:
+            value[key] = _revive(item, buffers, depth + 1)
     return value
 
 
 def _array_in(spec: list[Any], buffers: Sequence[Buffer]) -> np.ndarray:
-    match spec:
-        case [str(dtype), list(shape), bytes(inline)]:
-            raw: Buffer = inline
-        case [str(dtype), list(shape), int(first), int(count)]:
-            parts = _slice(buffers, first, count)
-            raw = parts[0] if count == 1 else b"".join(bytes(p) for p in parts)
-        case _:
-            raise BadRequest("an array is described by dtype, shape and place")
-    if dtype not in DTYPES or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-        raise BadRequest(f"not an array that may travel: {dtype} {shape}")
-    expected = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+    if not (len(spec) in (3, 4) and isinstance(spec[0], str) and isinstance(spec[1], list)):
+        raise _no_description()
+    dtype, shape = _BY_NAME.get(spec[0]), spec[1]
+    raw = _raw_of_array(spec[2:], buffers)
+    if dtype is None or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
+        raise BadRequest(f"not an array that may travel: {spec[0]} {shape}")
+    expected = math.prod(shape) * dtype.itemsize
     if expected != len(raw):
-        raise BadRequest(f"an array {dtype} {shape} wants {expected} bytes, {len(raw)} came")
+        raise BadRequest(f"an array {spec[0]} {shape} wants {expected} bytes, {len(raw)} came")
     try:
-        return np.frombuffer(raw, dtype=dtype).reshape(shape)
+        return np.frombuffer(raw, dtype).reshape(shape)
     except ValueError as error:  # no bytes, and dimensions that numpy cannot count
-        raise BadRequest(f"not an array that may travel: {dtype} {shape}") from error
+        raise BadRequest(f"not an array that may travel: {spec[0]} {shape}") from error
+
+
+def _raw_of_array(place: list[Any], buffers: Sequence[Buffer]) -> Buffer:
+    if len(place) == 1 and isinstance(place[0], bytes):
+        return place[0]
+    if len(place) == 2 and isinstance(place[0], int) and isinstance(place[1], int):
+        parts = _slice(buffers, *place)
+        return parts[0] if len(parts) == 1 else b"".join(bytes(p) for p in parts)
+    raise _no_description()
+
+
+def _no_description() -> BadRequest:
+    return BadRequest("an array is described by dtype, shape and place")
 
 
 def _slice(buffers: Sequence[Buffer], first: int, count: int) -> Sequence[Buffer]:

@@ -1,11 +1,15 @@
-"""How does a mapping from outside become one of our dataclasses, strictly."""
+"""How does a mapping from outside become one of our dataclasses, strictly.
+
+What to do for a type is found out once; the readers below know nothing of where a value stands, and
+only a refusal gathers its path on the way out.
+"""
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -15,6 +19,8 @@ import numpy as np
 from .errors import BadRequest
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]
+_EXACT = (str, int, float, bool, bytes)
 
 
 def read(cls: type[T], mapping: object, path: str = "") -> T:
@@ -28,141 +34,254 @@ def read(cls: type[T], mapping: object, path: str = "") -> T:
     Raises:
         BadRequest: names the field by its path, and the nearest known field for a typo.
     """
-    if not isinstance(mapping, Mapping):
-        raise BadRequest(f"{path or cls.__name__}: expected a mapping, got {_kind(mapping)}")
-    known = _schema(cls)  # type: ignore[arg-type]  # a class is hashable; the checker sees its instances' __hash__
-    for key in mapping:
-        if key not in known:
-            raise BadRequest(f"unknown key '{_join(path, str(key))}'", help=nearest(str(key), known))
-    return cls(
-        **{
-            name: _field(mapping, entry, _join(path, name))
-            for name, entry in known.items()
-            if _given(mapping, name, entry[0], path)
-        }
-    )
+    try:
+        return _build(cls, mapping)
+    except _Wrong as wrong:
+        raise wrong.error(path, cls.__name__) from None
 
 
-def nearest(word: str, known: typing.Iterable[str]) -> str:
+def convert(hint: Any, value: object, path: str) -> object:
+    """``value`` as the annotation ``hint`` wants it, or BadRequest with ``path``."""
+    try:
+        return _reader(hint)(value)
+    except _Wrong as wrong:
+        raise wrong.error(path, "") from None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a mistyped word: the nearest known one, or all of them."""
     known = sorted(known)
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
 
 
+class _Wrong(Exception):
+    """A value that does not fit; every reader that it passes adds where it stands."""
+
+    def __init__(self, after: str, before: str = "", place: str = "", help_text: str = "") -> None:
+        super().__init__(after)
+        self._before, self._after, self._help = before, after, help_text
+        self._places = [place] if place else []
+
+    def under(self, place: str) -> None:
+        self._places.append(place)
+
+    def error(self, path: str, otherwise: str) -> BadRequest:
+        inner = "".join(reversed(self._places))
+        place = path + inner if path else inner.removeprefix(".") if inner else otherwise
+        return BadRequest(f"{self._before}{place}{self._after}", help=self._help)
+
+
+def _expected(what: str, value: object) -> _Wrong:
+    return _Wrong(f": expected {what}, got {_kind(value)}")
+
+
+# -- dataclasses -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a class is read: its fields in order, each with its reader and whether it must be given."""
+
+    known: frozenset[str]
+    fields: tuple[tuple[str, Reader, bool], ...]
+
+
 @cache
-def _schema(cls: type) -> dict[str, tuple[Field[Any], Any]]:
+def _plan(cls: type) -> _Plan:
     hints = typing.get_type_hints(cls)
-    return {f.name: (f, hints[f.name]) for f in fields(cls) if f.init}
+    entries = tuple(
+        (f.name, _reader(hints[f.name]), f.default is MISSING and f.default_factory is MISSING)
+        for f in fields(cls)
+        if f.init
+    )
+    return _Plan(frozenset(name for name, _, _ in entries), entries)
 
 
-def _given(mapping: Mapping[str, object], name: str, field: Field[Any], path: str) -> bool:
-    if name in mapping:
-        return True
-    if field.default is MISSING and field.default_factory is MISSING:
-        raise BadRequest(f"missing key '{_join(path, name)}'")
-    return False
+def _build(cls: type[T], mapping: Any) -> T:
+    if type(mapping) is not dict and not isinstance(mapping, Mapping):
+        raise _expected("a mapping", mapping)
+    plan = _plan(cls)  # type: ignore[arg-type]  # a class is hashable; the checker sees its instances' __hash__
+    if not mapping.keys() <= plan.known:
+        raise _unknown(mapping, plan.known)
+    values = {}
+    for name, reader, is_required in plan.fields:
+        if name in mapping:
+            try:
+                values[name] = reader(mapping[name])
+            except _Wrong as wrong:
+                wrong.under(f".{name}")
+                raise
+        elif is_required:
+            raise _Wrong("'", "missing key '", f".{name}")
+    return cls(**values)
 
 
-def _field(mapping: Mapping[str, object], entry: tuple[Field[Any], Any], path: str) -> object:
-    return convert(entry[1], mapping[entry[0].name], path)
+def _unknown(mapping: Mapping[Any, object], known: frozenset[str]) -> _Wrong:
+    key = str(next(key for key in mapping if key not in known))
+    return _Wrong("'", "unknown key '", f".{key}", nearest(key, known))
 
 
-def convert(hint: Any, value: object, path: str) -> object:
-    """``value`` as the annotation ``hint`` wants it, or BadRequest with ``path``."""
+# -- a reader for each kind of annotation ----------------------------------------------------------
+
+
+def _reader(hint: Any) -> Reader:
     if hint in (Any, object):
-        return value
+        return _as_it_is
     origin = get_origin(hint)
-    reader = _CONTAINERS.get(origin)
-    if reader is not None:
-        return reader(get_args(hint), value, path)
+    maker = _MAKERS.get(origin)
+    if maker is not None:
+        return maker(get_args(hint))
     target = origin or hint
     if is_dataclass(target) and isinstance(target, type):
-        return value if isinstance(value, target) else read(target, value, path)
-    return _scalar(target, value, path)
+        return _of_class(target)
+    return _of_scalar(types.NoneType if target is None else target)
 
 
-def _scalar(target: Any, value: object, path: str) -> object:
-    target = types.NoneType if target is None else target
-    if target is float and isinstance(value, int) and not isinstance(value, bool):
-        return _float(value, path)
-    wrong_bool = isinstance(value, bool) and target is not bool
-    if not isinstance(value, target) or wrong_bool:
-        raise BadRequest(f"{path}: expected {_name(target)}, got {_kind(value)}")
+def _as_it_is(value: object) -> object:
     return value
 
 
-def _float(value: int, path: str) -> float:
+def _of_class(target: type) -> Reader:
+    return lambda value: value if isinstance(value, target) else _build(target, value)
+
+
+def _of_scalar(target: Any) -> Reader:
+    return lambda value: value if type(value) is target else _scalar(target, value)
+
+
+def _scalar(target: Any, value: object) -> object:
+    """A value whose type is not the very one: a subclass, or an integer for a float."""
+    if target is float and isinstance(value, int) and not isinstance(value, bool):
+        return _float(value)
+    if not isinstance(value, target) or isinstance(value, bool):
+        raise _expected(_name(target), value)
+    return value
+
+
+def _float(value: int) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise BadRequest(f"{path}: a number beyond what a float holds") from None
+        raise _Wrong(": a number beyond what a float holds") from None
 
 
-def _list(args: tuple[Any, ...], value: object, path: str) -> object:
-    if not isinstance(value, list | tuple):
-        raise BadRequest(f"{path}: expected a list, got {_kind(value)}")
-    if args[0] in (str, int) and all(type(item) is args[0] for item in value):
-        return list(value)
-    return [convert(args[0], item, f"{path}[{i}]") for i, item in enumerate(value)]
+def _of_list(args: tuple[Any, ...]) -> Reader:
+    reader = _reader(args[0])
+    exact = frozenset([args[0]] if args[0] in _EXACT else [])
+
+    def read_list(value: object) -> object:
+        items = _listed(value)
+        return list(items) if exact.issuperset(map(type, items)) else _each(reader, items)
+
+    return read_list
 
 
-def _tuple(args: tuple[Any, ...], value: object, path: str) -> object:
-    if not isinstance(value, list | tuple):
-        raise BadRequest(f"{path}: expected a list, got {_kind(value)}")
+def _of_tuple(args: tuple[Any, ...]) -> Reader:
     if len(args) == 2 and args[1] is Ellipsis:
-        return tuple(convert(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-    if len(value) != len(args):
-        raise BadRequest(f"{path}: expected {len(args)} items, got {len(value)}")
-    return tuple(convert(hint, item, f"{path}[{i}]") for i, (hint, item) in enumerate(zip(args, value, strict=True)))
+        reader = _reader(args[0])
+        return lambda value: tuple(_each(reader, _listed(value)))
+    readers = [_reader(hint) for hint in args]
+
+    def read_tuple(value: object) -> object:
+        items = _listed(value)
+        if len(items) != len(readers):
+            raise _Wrong(f": expected {len(readers)} items, got {len(items)}")
+        pairs = zip(readers, items, strict=True)
+        return tuple(_each(lambda pair: pair[0](pair[1]), list(pairs)))
+
+    return read_tuple
 
 
-def _dict(args: tuple[Any, ...], value: object, path: str) -> object:
-    if not isinstance(value, Mapping):
-        raise BadRequest(f"{path}: expected a mapping, got {_kind(value)}")
-    return {convert(args[0], k, path): convert(args[1], v, _join(path, str(k))) for k, v in value.items()}
+def _listed(value: object) -> list[object] | tuple[object, ...]:
+    if isinstance(value, (list, tuple)):
+        return value
+    raise _expected("a list", value)
 
 
-def _union(args: tuple[Any, ...], value: object, path: str) -> object:
-    if value is None and types.NoneType in args:
-        return None
-    choices = [hint for hint in args if hint is not types.NoneType]
-    if len(choices) == 1:
-        return convert(choices[0], value, path)
-    for hint in choices:
+def _each(reader: Reader, items: Iterable[object]) -> list[object]:
+    done: list[object] = []
+    for item in items:
         try:
-            return convert(hint, value, path)
-        except BadRequest:
-            continue
-    raise BadRequest(f"{path}: expected {' or '.join(map(_name, choices))}, got {_kind(value)}")
+            done.append(reader(item))
+        except _Wrong as wrong:
+            wrong.under(f"[{len(done)}]")
+            raise
+    return done
 
 
-def _literal(args: tuple[Any, ...], value: object, path: str) -> object:
-    if not any(type(value) is type(arg) and value == arg for arg in args):
+def _of_dict(args: tuple[Any, ...]) -> Reader:
+    key_reader, reader = map(_reader, args)
+
+    def read_dict(value: object) -> object:
+        if not isinstance(value, Mapping):
+            raise _expected("a mapping", value)
+        return {key_reader(key): _under(f".{key}", reader, item) for key, item in value.items()}
+
+    return read_dict
+
+
+def _under(place: str, reader: Reader, value: object) -> object:
+    try:
+        return reader(value)
+    except _Wrong as wrong:
+        wrong.under(place)
+        raise
+
+
+def _of_union(args: tuple[Any, ...]) -> Reader:
+    has_none = types.NoneType in args
+    choices = [hint for hint in args if hint is not types.NoneType]
+    readers = [_reader(hint) for hint in choices]
+    if len(readers) == 1:
+        (reader,) = readers
+        return lambda value: None if value is None else reader(value)
+
+    def read_any(value: object) -> object:
+        if value is None and has_none:
+            return None
+        for reader in readers:
+            try:
+                return reader(value)
+            except (_Wrong, BadRequest):
+                continue
+        raise _expected(" or ".join(map(_name, choices)), value)
+
+    return read_any
+
+
+def _of_literal(args: tuple[Any, ...]) -> Reader:
+    allowed: dict[type, set[object]] = {}
+    for arg in args:
+        allowed.setdefault(type(arg), set()).add(arg)
+
+    def read_literal(value: object) -> object:
+        if value in allowed.get(type(value), ()):
+            return value
         shown = repr(value) if isinstance(value, str | int | float) else _kind(value)
-        raise BadRequest(f"{path}: {shown} is not one of {', '.join(map(str, args))}")
-    return value
+        raise _Wrong(f": {shown} is not one of {', '.join(map(str, args))}")
+
+    return read_literal
 
 
-def _array(_args: tuple[Any, ...], value: object, path: str) -> object:
-    if not isinstance(value, np.ndarray):
-        raise BadRequest(f"{path}: expected an array, got {_kind(value)}")
-    return value
+def _of_array(_args: tuple[Any, ...]) -> Reader:
+    def read_array(value: object) -> object:
+        if not isinstance(value, np.ndarray):
+            raise _expected("an array", value)
+        return value
+
+    return read_array
 
 
-_CONTAINERS: dict[Any, Callable[[tuple[Any, ...], object, str], object]] = {
-    list: _list,
-    tuple: _tuple,
-    dict: _dict,
-    Union: _union,
-    types.UnionType: _union,
-    typing.Literal: _literal,
-    np.ndarray: _array,
+_MAKERS: dict[Any, Callable[[tuple[Any, ...]], Reader]] = {
+    list: _of_list,
+    tuple: _of_tuple,
+    dict: _of_dict,
+    Union: _of_union,
+    types.UnionType: _of_union,
+    typing.Literal: _of_literal,
+    np.ndarray: _of_array,
 }
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _name(target: Any) -> str:

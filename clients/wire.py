@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import IntEnum, IntFlag
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from .errors import BadRequest, RagqError, VersionMismatch, rebuild
@@ -61,8 +61,8 @@ class Kind(IntEnum):
     STATUS = 18
 
 
-class Flag(IntFlag):
-    """Bits of the envelope's flags field."""
+class Flag(IntEnum):
+    """Bits of the envelope's flags field; together they are a plain number."""
 
     IDEMPOTENT = 1
     WANTS_STREAM = 2
@@ -74,10 +74,11 @@ class Flag(IntFlag):
 
 
 TERMINAL = frozenset({Kind.REPLY, Kind.END, Kind.ERROR})
+TRACED, BODY_IN_BUFFERS = int(Flag.TRACED), int(Flag.BODY_IN_BUFFERS)
+KINDS = {int(kind): kind for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One message: the fixed header, the meta map (packed) and the body (packed).
 
     Attributes:
@@ -104,13 +105,15 @@ class Envelope:
 
     def encode(self) -> bytes:
         """The frame for this envelope."""
-        counts = len(self.meta) | self.num_buffers << 24
-        flags = self.flags | Flag.TRACED if self.trace else self.flags
-        header = HEADER.pack(
-            MAGIC, VERSION, self.kind, flags, self.status, self.attempt,
-            self.id, self.ttl_ms, self.seq, self.method, counts,
-        )  # fmt: skip
-        return b"".join((header, self.trace, self.meta, self.body))
+        return _frame(self, self.flags, self.body, self.num_buffers)
+
+
+def _frame(head: Envelope, flags: int, body: bytes, num_buffers: int) -> bytes:
+    header = HEADER.pack(
+        MAGIC, VERSION, head.kind, flags | TRACED if head.trace else flags, head.status, head.attempt,
+        head.id, head.ttl_ms, head.seq, head.method, len(head.meta) | num_buffers << 24,
+    )  # fmt: skip
+    return b"".join((header, head.trace, head.meta, body))
 
 
 class Header(NamedTuple):
@@ -139,32 +142,33 @@ def peek(frame: Buffer) -> Header:
     if not HEADER.size <= len(frame) <= MAX_ENVELOPE:
         raise BadRequest(f"an envelope of {len(frame)} bytes; allowed are {HEADER.size} to {MAX_ENVELOPE}")
     header = Header._make(HEADER.unpack_from(frame))
-    if header.magic != MAGIC:
+    magic, version, _, flags, _, _, _, _, _, _, counts = header
+    if magic != MAGIC:
         raise BadRequest("the frame does not begin with the protocol's magic 'RQ'")
-    if header.version != VERSION:
-        raise VersionMismatch(f"a message of protocol version {header.version} meets version {VERSION}")
-    num_meta = header.counts & 0xFFFFFF
-    before = HEADER.size + (TRACE.size if header.flags & Flag.TRACED else 0)
-    if num_meta > min(MAX_META, len(frame) - before) or header.counts >> 24 > MAX_BUFFERS:
+    if version != VERSION:
+        raise VersionMismatch(f"a message of protocol version {version} meets version {VERSION}")
+    num_meta = counts & 0xFFFFFF
+    if num_meta > MAX_META or num_meta > len(frame) - _meta_begin(flags) or counts >> 24 > MAX_BUFFERS:
         raise BadRequest("the envelope's lengths do not fit its frame")
     return header
 
 
+def _meta_begin(flags: int) -> int:
+    return HEADER.size + TRACE.size if flags & TRACED else HEADER.size
+
+
 def decode(frame: Buffer) -> Envelope:
     """The envelope of a frame; BadRequest or VersionMismatch if it is not one."""
-    head = peek(frame)
-    meta_begin = HEADER.size + (TRACE.size if head.flags & Flag.TRACED else 0)
-    meta_end = meta_begin + (head.counts & 0xFFFFFF)
-    try:
-        kind = Kind(head.kind)
-    except ValueError:
-        raise BadRequest(f"unknown kind of message: {head.kind}") from None
-    raw = bytes(frame)
+    _, _, number, flags, status, attempt, call_id, ttl_ms, seq, method, counts = peek(frame)
+    kind = KINDS.get(number)
+    if kind is None:
+        raise BadRequest(f"unknown kind of message: {number}")
+    raw = frame if type(frame) is bytes else bytes(frame)
+    begin = _meta_begin(flags)
+    end = begin + (counts & 0xFFFFFF)
     return Envelope(
-        kind=kind, id=head.id, flags=head.flags & ~Flag.TRACED, status=head.status, attempt=head.attempt,
-        ttl_ms=head.ttl_ms, seq=head.seq, method=head.method,
-        meta=raw[meta_begin:meta_end], body=raw[meta_end:], num_buffers=head.counts >> 24,
-        trace=raw[HEADER.size : meta_begin],
+        kind, call_id, flags & ~TRACED, status, attempt, ttl_ms, seq, method,
+        raw[begin:end], raw[end:], counts >> 24, raw[HEADER.size : begin],
     )  # fmt: skip
 
 
@@ -211,16 +215,16 @@ def failure_envelope(call_id: int, error: RagqError, where: str, meta: Mapping[s
 
 def message(head: Envelope, payload: Payload) -> list[Buffer]:
     """The frames of a message: ``head`` with the body and buffers of ``payload``."""
-    flags = head.flags | (Flag.BODY_IN_BUFFERS if payload.body_in_buffers else 0)
-    envelope = replace(head, flags=flags, body=payload.body, num_buffers=len(payload.buffers))
-    return [envelope.encode(), *payload.buffers]
+    body, buffers, body_in_buffers = payload
+    flags = head.flags | BODY_IN_BUFFERS if body_in_buffers else head.flags
+    return [_frame(head, flags, body, len(buffers)), *buffers]
 
 
 def payload_of(envelope: Envelope, buffers: list[Buffer]) -> Payload:
     """The body of a message that came in; BadRequest when frames are missing."""
     if len(buffers) != envelope.num_buffers:
         raise BadRequest(f"{envelope.num_buffers} buffers were announced, {len(buffers)} came")
-    return Payload(envelope.body, buffers, bool(envelope.flags & Flag.BODY_IN_BUFFERS))
+    return Payload(envelope.body, buffers, bool(envelope.flags & BODY_IN_BUFFERS))
 
 
 def read_failure(envelope: Envelope) -> RagqError:
