@@ -93,19 +93,6 @@ def test_a_call_that_kills_its_worker_costs_two_workers_and_no_more(
     assert client.call(ECHO, Blob("alive")).text == "alive"
 
 
-def test_a_stopped_workers_calls_move_on_and_it_may_come_back(mesh: Processes) -> None:
-    _, workers = mesh.start_mesh(2)
-    client = mesh.client()
-    with ThreadPoolExecutor(16) as pool:
-        calls = [pool.submit(client.call, WAIT, Wait(0.5)) for _ in range(16)]
-        until(lambda: running(client) == 16)
-        workers[0].send_signal(signal.SIGSTOP)
-        assert {call.result().pid for call in calls} == {workers[1].pid}
-    workers[0].send_signal(signal.SIGCONT)
-    mesh.wait_workers(2)
-    assert client.status().num_failed == 0
-
-
 def test_the_only_worker_that_comes_back_takes_its_calls_again(mesh: Processes) -> None:
     """Its connection was lost, it did not die: a call must not wait for another worker for ever."""
     _, (worker,) = mesh.start_mesh(1)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.caller import Caller, call_at_a_rate
+from tests.chaos.conftest import Measured
 from tests.mesh.processes import Process, Processes, processes, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 TOY = {"name": "toy", "backend": "toy"}
+RATE = 100
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Processes]:
+    with processes(tmp_path, num_proxies=2) as mesh:
+        yield mesh
 
 
 def replace_workers(mesh: Processes, workers: list[Process]) -> list[Process]:
@@ -26,10 +35,43 @@ def replace_workers(mesh: Processes, workers: list[Process]) -> list[Process]:
     return new
 
 
+def replace_proxies(mesh: Processes, proxies: list[Process], num_workers: int) -> list[Process]:
+    """The new ones, each at the address of its predecessor."""
+    new = []
+    for number, old in enumerate(proxies):
+        old.terminate()
+        assert old.wait(60) == 0
+        new.append(mesh.start("proxy", number=number))
+        mesh.wait_workers(num_workers)
+    return new
+
+
 def answered(caller: Caller, more: int) -> None:
     """Wait for so many answers more."""
     so_far = len(caller.outcomes())
     until(lambda: len(caller.outcomes()) > so_far + more, 60)
+
+
+def test_no_call_fails_and_none_runs_twice_while_every_process_is_replaced(
+    mesh: Processes, tmp_path: Path, measured: Measured
+) -> None:
+    mesh.start_mesh(2)
+    proxies, workers = mesh.started[:2], mesh.started[2:]
+    marks = tmp_path / "marks"
+    steps = call_at_a_rate(mesh, "step", RATE, seconds=0.01, marks=marks)
+    waits = call_at_a_rate(mesh, "wait", RATE, seconds=0.01)
+    answered(steps, RATE // 2)
+    for _ in range(2):
+        workers = replace_workers(mesh, workers)
+        answered(steps, RATE // 2)
+        proxies = replace_proxies(mesh, proxies, 2)
+        answered(steps, RATE // 2)
+    ended = [*steps.finish(), *waits.finish()]
+    measured("calls during two rolling restarts of two proxies and two workers", len(ended), "")
+    measured("the slowest of them", max(outcome.took_s for outcome in ended), "s")
+    assert Counter(outcome.error for outcome in ended).keys() == {""}
+    assert set(Counter(marks.read_text().split()).values()) == {1}
+    assert len(marks.read_text().split()) == len(steps.outcomes())
 
 
 def test_no_call_of_a_req_socket_fails_while_every_worker_is_replaced(tmp_path: Path) -> None:
@@ -40,3 +82,21 @@ def test_no_call_of_a_req_socket_fails_while_every_worker_is_replaced(tmp_path: 
         replace_workers(mesh, workers)
         answered(caller, 20)
         assert Counter(outcome.error for outcome in caller.finish()).keys() == {""}
+
+
+def test_a_single_proxy_that_is_replaced_costs_no_call(tmp_path: Path, measured: Measured) -> None:
+    """Calls wait in their clients until the successor listens at the same address."""
+    with processes(tmp_path) as mesh:
+        proxy, _ = mesh.start_mesh(2)
+        marks = tmp_path / "marks"
+        steps = call_at_a_rate(mesh, "step", RATE, seconds=0.01, marks=marks)
+        answered(steps, RATE // 2)
+        proxy.terminate()
+        mesh.start("proxy")
+        assert proxy.wait(60) == 0
+        mesh.wait_workers(2)
+        answered(steps, RATE // 2)
+        ended = steps.finish()
+    measured("the slowest call while the only proxy is replaced", max(outcome.took_s for outcome in ended), "s")
+    assert Counter(outcome.error for outcome in ended).keys() == {""}
+    assert set(Counter(marks.read_text().split()).values()) == {1}
