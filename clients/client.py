@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 from .config import Config
 from .errors import BadRequest, ConfigError
@@ -192,10 +192,20 @@ class Client:
         self.close()
 
 
-def connect(config: Config, service: str, *, timeout_s: float = 30.0, bulk: bool = False) -> Client:
-    """A client of a service as the configuration says: all its proxies, and this machine's credential."""
+def connect(
+    config: Config,
+    service: str,
+    *,
+    timeout_s: float = 30.0,
+    bulk: bool = False,
+    use: Literal["client", "worker"] = "client",
+) -> Client:
+    """A client of a service as the configuration says: all its proxies, and this machine's credential.
+
+    A service that calls another one has the credential of the worker that it runs in: ``use="worker"``.
+    """
     fronts = config.service(service).fronts
-    return Client(fronts, timeout_s=timeout_s, credential=credential_of(config, "client"), bulk=bulk)
+    return Client(fronts, timeout_s=timeout_s, credential=credential_of(config, use), bulk=bulk)
 
 
 def fronts_of(given: str | Sequence[str]) -> list[str]:

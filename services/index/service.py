@@ -61,7 +61,7 @@ class IndexService(Service):
         """For those who search, and for what is added."""
         if self._llm is not None:
             return self._llm, self._llm
-        self._clients = [connect(self.config, "llm"), connect(self.config, "llm", bulk=True)]
+        self._clients = [connect(self.config, "llm", bulk=bulk, use="worker") for bulk in (False, True)]
         searching, adding = map(LLMClient, self._clients)
         return searching, adding
 

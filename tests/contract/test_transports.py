@@ -1,4 +1,4 @@
-"""What callers are promised, whichever transport carries it: tcp, ipc and inproc."""
+"""What callers are promised, whichever transport carries it: tcp, ipc, inproc, and tcp with keys."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ import pytest
 
 from clients import Client, errors
 from clients.config import Config, Endpoint
+from clients.keys import Credential, read_credential
 from clients.packing import MAX_UNARY, pack
 from clients.pending import pending
 from clients.wire import STREAM_CREDIT, Nothing
+from proxies.gate import Gate
 from proxies.proxy import Proxy
+from services.launching.keyring import Keyring
 from services.worker import Worker
 from tests.conftest import free_ports
 from tests.mesh.trial import COUNT, ECHO, FAIL, SEEN, STEP, UNSERVED, WAIT, Blob, Count, Fail, Trial, Wait
 
-TRANSPORTS = ("tcp", "ipc", "inproc")
+TRANSPORTS = ("tcp", "ipc", "inproc", "keys")
 
 
 def endpoint(protocol: str, directory: Path) -> Endpoint:
     match protocol:
-        case "tcp":
+        case "tcp" | "keys":
             return Endpoint(free_ports(1)[0])
         case "ipc":
             return Endpoint(host=str(directory / uuid.uuid4().hex[:6]), protocol="ipc")
@@ -38,19 +41,20 @@ def endpoint(protocol: str, directory: Path) -> Endpoint:
 
 @dataclass
 class Mesh:
-    """A proxy, workers and clients in threads of this process."""
+    """A proxy, workers and clients in threads of this process, who have keys where there is a folder for them."""
 
     front: str
     back: str
+    keys: Path | None = None
     ends: ExitStack = field(default_factory=ExitStack)
 
     def start_proxy(self) -> Proxy:
-        proxy = Proxy("trial", self.front, self.back)
+        proxy = Proxy("trial", self.front, self.back, Gate(self.keys) if self.keys else None)
         self._start(proxy.run, proxy.stop)
         return proxy
 
     def start_worker(self, slots: int = 8) -> Worker:
-        worker = Worker(Trial(Config()), self.back, slots)
+        worker = Worker(Trial(Config()), self.back, slots, self._credential("worker"))
         self._start(worker.run, worker.stop)
         return worker
 
@@ -65,8 +69,11 @@ class Mesh:
 
         self.ends.callback(end)
 
+    def _credential(self, name: str) -> Credential | None:
+        return read_credential(self.keys / f"{name}.key") if self.keys else None
+
     def client(self, timeout_s: float = 10.0) -> Client:
-        client = Client(self.front, timeout_s=timeout_s)
+        client = Client(self.front, timeout_s=timeout_s, credential=self._credential("client"))
         self.ends.callback(client.close)
         return client
 
@@ -79,6 +86,9 @@ def protocol(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def mesh(protocol: str, tmp_path: Path) -> Iterator[Mesh]:
     mesh = Mesh(endpoint(protocol, tmp_path).address, endpoint(protocol, tmp_path).address)
+    if protocol == "keys":
+        mesh.keys = tmp_path / "keys"
+        Keyring(mesh.keys).provide()
     with mesh.ends:
         yield mesh
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
 import zmq
 
@@ -18,7 +19,7 @@ from clients.keys import Credential, Role, new_pair, read_credential, write
 from clients.packing import pack
 from clients.wire import Envelope, Kind, Ready, decode
 from services.launching.keyring import Keyring
-from tests.conftest import TOY, start_mesh
+from tests.conftest import TOY, LiveMesh, start_mesh
 from tests.mesh.processes import Processes, processes, until
 from tests.mesh.trial import COUNT, ECHO, WAIT, Blob, Count, Wait
 
@@ -267,6 +268,22 @@ def test_a_proxy_does_not_start_with_a_key_that_others_may_read(tmp_path: Path) 
         assert "chmod 600" in live.log()
 
 
+def older_call(live: LiveMesh, shown: Credential) -> dict[str, object]:
+    socket = sockets.context().socket(zmq.REQ)
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.CURVE_PUBLICKEY, shown.public.encode())
+    socket.set(zmq.CURVE_SECRETKEY, shown.secret.encode())
+    socket.set(zmq.CURVE_SERVERKEY, shown.front.encode())
+    try:
+        socket.connect(live.client().config.llm.front_end.address)
+        socket.send(msgpack.packb({"cmd": "GET_EMBEDDINGS", "texts": ["hello"]}))
+        assert socket.poll(20_000)
+        answer: dict[str, object] = msgpack.unpackb(socket.recv())
+    finally:
+        socket.close()
+    return answer
+
+
 def test_one_box_needs_nothing_but_the_word(tmp_path: Path) -> None:
     live = start_mesh(tmp_path, {**TOY, "security": {"enabled": True}})
     try:
@@ -276,6 +293,7 @@ def test_one_box_needs_nothing_but_the_word(tmp_path: Path) -> None:
         assert live.client().llm.embed(["one"]).shape[0] == 1
         job = live.client().index.add("box", texts=["The cafe is closed on Saturdays."])
         job.wait(30)  # the worker of the Index service calls the LLM service with its own key
+        assert older_call(live, read_credential(live.home / "keys" / "client.key"))["code"] == 200
         status = live.run("status")
         assert status.returncode == 0, status.stdout + status.stderr
         assert live.run("keys", "revoke", "client").returncode == 0
