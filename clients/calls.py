@@ -119,7 +119,9 @@ class Calls:
     def _about_line(self, line: Line, envelope: Envelope, now: float) -> None:
         if envelope.kind is Kind.BYE:
             self.lines.leave(line, now)
-        elif envelope.kind is Kind.WELCOME:
+            return
+        self.lines.answered(line)
+        if envelope.kind is Kind.WELCOME:
             try:
                 self.lines.welcomed(line, read(Welcome, unpack_map(envelope.body)))
             except RagqError:

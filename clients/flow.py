@@ -27,16 +27,19 @@ class Outflow:
     Attributes:
         credit: chunks that the receiver has room for.
         num_sent: chunks sent so far.
+        is_granted: the receiver said that it began; before that its proxy may not know where to send anything.
     """
 
     credit: int = 0
     num_sent: int = 0
+    is_granted: bool = False
     crc: int = 0
     _sizes: deque[int] = field(default_factory=deque)
     _num_bytes: int = 0
 
     def granted(self, num_chunks: int) -> None:
         """The receiver took chunks, or is ready for the first ones."""
+        self.is_granted = True
         self.credit = min(self.credit + max(1, num_chunks), MAX_CREDIT)
         for _ in range(min(num_chunks, len(self._sizes))):
             self._num_bytes -= self._sizes.popleft()
@@ -135,7 +138,7 @@ class Input:
 
     def ready(self, call_id: int) -> Iterator[list[Buffer]]:
         """The messages that may be sent now, once."""
-        while self.waiting:
+        while self.waiting and self.outflow.is_granted:
             payload = self.waiting[0]
             if payload is None:
                 yield from self._end(call_id)

@@ -80,10 +80,15 @@ class Lines:
     # -- events ----------------------------------------------------------------------------------
 
     def connected(self, line: Line, now: float) -> None:
-        """A line can be used."""
-        line.begin(State.READY)
-        line.is_expected, line.trouble, line.quiet_since = False, None, now
+        """A line is up; it can be used at once, or as soon as it is known that this is no longer the one who leaves."""
+        line.begin(State.CONNECTING if line.is_expected else State.READY)
+        line.trouble, line.quiet_since = None, now
         line.tell([self._hello])
+
+    def answered(self, line: Line) -> None:
+        """The proxy said something other than that it leaves."""
+        if line.is_expected:
+            line.state, line.is_expected = State.READY, False
 
     def welcomed(self, line: Line, welcome: Welcome) -> None:
         """The proxy said who it is."""

@@ -25,7 +25,22 @@ from proxies.proxy import Proxy
 from services.launching.keyring import Keyring
 from services.worker import Worker
 from tests.conftest import free_ports
-from tests.mesh.trial import COUNT, ECHO, FAIL, SEEN, STEP, UNSERVED, WAIT, Blob, Count, Fail, Trial, Wait
+from tests.mesh.trial import (
+    COUNT,
+    ECHO,
+    FAIL,
+    SEEN,
+    STEP,
+    UNSERVED,
+    UPLOAD,
+    WAIT,
+    Blob,
+    Count,
+    Fail,
+    Number,
+    Trial,
+    Wait,
+)
 
 TRANSPORTS = ("tcp", "ipc", "inproc", "keys")
 
@@ -151,6 +166,18 @@ def test_a_reader_who_does_not_read_makes_nobody_buffer(client: Client) -> None:
         time.sleep(0.2)
         assert client.call(SEEN, Nothing()).emitted <= STREAM_CREDIT
         assert [n.value for n in numbers] == list(range(1000))
+
+
+def test_a_method_takes_the_chunks_that_its_client_streams(client: Client) -> None:
+    assert client.stream(UPLOAD, Wait(), input=(Number(i) for i in range(500))).reply.num_chunks == 500
+    assert client.stream(UPLOAD, Wait(), input=[]).reply.num_chunks == 0
+
+
+def test_a_stream_of_any_length_passes_through_the_window(client: Client) -> None:
+    megabyte = b"x" * (1 << 20)
+    assert client.stream(UPLOAD, Wait(), input=(Number(i, megabyte) for i in range(20))).reply.num_bytes == 20 << 20
+    with client.stream(COUNT, Count(20, size=1 << 20)) as numbers:
+        assert sum(len(number.data) for number in numbers) == 20 << 20
 
 
 def test_leaving_a_stream_frees_its_slot(mesh: Mesh) -> None:

@@ -119,10 +119,12 @@ def test_an_input_is_sent_as_it_is_granted_and_then_ends_once() -> None:
     assert list(given_chunks.ready(7)) == []
 
 
-def test_an_input_of_which_nothing_was_sent_may_go_elsewhere() -> None:
+def test_an_input_without_chunks_ends_when_its_worker_has_begun_and_may_begin_again_elsewhere() -> None:
     given_chunks = Input()
     given_chunks.add(None)
-    assert [decode(frames[0]).kind for frames in given_chunks.ready(7)] == [Kind.END]
-    assert not given_chunks.has_begun
-    given_chunks.restart()
-    assert [decode(frames[0]).kind for frames in given_chunks.ready(8)] == [Kind.END]
+    for call_id in (7, 8):
+        assert list(given_chunks.ready(call_id)) == []
+        given_chunks.outflow.granted(32)
+        assert [decode(frames[0]).kind for frames in given_chunks.ready(call_id)] == [Kind.END]
+        assert not given_chunks.has_begun
+        given_chunks.restart()
