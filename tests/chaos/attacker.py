@@ -13,12 +13,13 @@ from __future__ import annotations
 import random
 import socket
 import sys
+from collections.abc import Callable
 from itertools import islice
 
 import zmq
 
 from clients.wire import Envelope, Kind
-from tests.mesh.mutations import almost_right
+from tests.mesh.mutations import Message, almost_right
 from tests.mesh.raw import SILENCE_MS, raw_dealer
 
 BATCH = 1000
@@ -32,24 +33,28 @@ GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + byt
 READY = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
 
 
-def attack(dealer: zmq.Socket[bytes], side: str, seed: int) -> None:
-    """Send a batch, and wait for what proves that it was read."""
+def batch(side: str, seed: int) -> list[Message]:
+    """A thousand messages, made before they are asked for: making them takes more time than reading them."""
     chance = random.Random(seed)
-    for frames in islice(almost_right(seed, SIDES[side]), BATCH):
-        route = chance.choice(([], [b""], [b"", b""], [b"route\0\0\0\0"], [b"x"])) if side == "back" else []
-        dealer.send_multipart([*route, *frames])
+    routes: tuple[Message, ...] = ([], [b""], [b"", b""], [b"route\0\0\0\0"], [b"x"])
+    found = islice(almost_right(seed, SIDES[side]), BATCH)
+    return [[*chance.choice(routes), *frames] if side == "back" else frames for frames in found]
+
+
+def attack(dealer: zmq.Socket[bytes], side: str, messages: list[Message]) -> None:
+    """Send a batch, and wait for what proves that it was read."""
+    for frames in messages:
+        dealer.send_multipart(frames)
     if side == "front":
         dealer.send(Envelope(Kind.STATUS, 99_999).encode())
         wait_for(dealer, lambda frames: frames[0][8:16] == (99_999).to_bytes(8, "little"))
     else:
         dealer.send_multipart([b"", Envelope(Kind.BYE, 0).encode()])
-        dealer.send_multipart(
-            [b"", Envelope(Kind.BEAT, 0, body=b"\x80").encode()]
-        )  # an unknown worker is asked who it is
+        dealer.send_multipart([b"", Envelope(Kind.BEAT, 0, body=b"\x80").encode()])  # we are unknown: who are we?
         wait_for(dealer, lambda frames: frames[-1][3:4] == bytes([Kind.RESET]), last=True)
 
 
-def wait_for(dealer: zmq.Socket[bytes], is_it, *, last: bool = False) -> None:  # type: ignore[no-untyped-def]
+def wait_for(dealer: zmq.Socket[bytes], is_it: Callable[[Message], bool], *, last: bool = False) -> None:
     found = False
     while dealer.poll(200 if found else SILENCE_MS):
         found = is_it(dealer.recv_multipart()) or found
@@ -71,12 +76,14 @@ def rubbish(address: str, seed: int) -> None:
 
 def main(side: str, address: str, seed: str) -> None:
     number = int(seed) * 1_000_000
+    messages = batch(side, number)
     with raw_dealer(address) as dealer:
         for _ in sys.stdin:
-            number += 1
-            attack(dealer, side, number)
+            attack(dealer, side, messages)
             rubbish(address, number)
             print("done", flush=True)  # noqa: T201 - its only way to answer
+            number += 1
+            messages = batch(side, number)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from clients import Client, errors
 from clients.wire import Method, Nothing
+from tests.chaos.conftest import Measured
 from tests.mesh.processes import Process, Processes, processes, until
 from tests.mesh.trial import ABORT, COUNT, DIE, ECHO, SEEN, STEP, WAIT, Blob, Count, Wait
 
@@ -49,7 +50,9 @@ def test_a_killed_workers_idempotent_calls_are_answered_by_another(mesh: Process
     assert (status.num_calls, status.num_failed) == (24, 0)
 
 
-def test_a_killed_workers_other_calls_fail_at_once_and_ran_once(mesh: Processes, tmp_path: Path) -> None:
+def test_a_killed_workers_other_calls_fail_at_once_and_ran_once(
+    mesh: Processes, tmp_path: Path, measured: Measured
+) -> None:
     _, workers = mesh.start_mesh(2)
     client, ran = mesh.client(), tmp_path / "ran"
     with ThreadPoolExecutor(16) as pool:
@@ -57,6 +60,8 @@ def test_a_killed_workers_other_calls_fail_at_once_and_ran_once(mesh: Processes,
         until(lambda: ran.exists() and len(ran.read_text().splitlines()) == 16)
         began = time.monotonic()
         workers[0].kill()
+        until(lambda: any(call.done() for call in calls))
+        measured("the calls of a killed worker are told after", (time.monotonic() - began) * 1000, "ms")
         outcomes = [call.exception() for call in calls]
     lost = [error for error in outcomes if error is not None]
     assert {type(error) for error in lost} == {errors.WorkerLost}
