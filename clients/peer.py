@@ -138,8 +138,10 @@ class Peer:
             return None
         self._num_silent_failures = 0
         return Unauthenticated(
-            f"{self._address} hangs up on the key of '{self._credential.name}': it is a proxy of another mesh",
-            help="'ragq keys new' where that proxy runs makes a credential that fits it",
+            f"{self._address} hangs up on the key of '{self._credential.name}': "
+            "it is a proxy of another mesh, or of one without keys",
+            help="'ragq keys new' where that proxy runs makes a credential that fits it; "
+            "security.enabled has to be the same at both ends",
         )
 
     def _mismatch(self, value: int) -> RagqError:
