@@ -245,3 +245,18 @@ def test_every_error_of_a_call_is_from_the_tree(client: Client) -> None:
             client.call(ECHO, Blob(), timeout_s=timeout_s)
         except errors.DeadlineExceeded:
             assert not timeout_s > 0
+
+
+def test_processes_that_are_told_to_leave_have_closed_what_they_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "always::ResourceWarning")
+    with processes(tmp_path, num_proxies=2) as mesh:
+        mesh.start_mesh(2)
+        with Client(mesh.fronts) as client:
+            assert [number.value for number in client.stream(COUNT, Count(3))] == [0, 1, 2]
+        for process in reversed(mesh.started):
+            process.terminate()
+            assert process.wait(40) == 0
+        assert "Warning" not in mesh.log()
+        assert "Traceback" not in mesh.log()
