@@ -15,6 +15,7 @@ HEARTBEAT_MS = 500
 HEARTBEAT_TIMEOUT_MS = 1500
 MAX_MESSAGE_BYTES = 4 << 20
 LINGER_MS = 1000
+CONNECT_TIMEOUT_MS = 1500
 
 _lock = threading.Lock()
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
@@ -29,7 +30,7 @@ def context() -> zmq.Context[zmq.Socket[bytes]]:
         return _contexts[pid]
 
 
-def router(address: str, *, secret_key: str = "", domain: str = "") -> zmq.Socket[bytes]:
+def router(address: str, *, secret_key: str = "", domain: str = "", fd: int = -1) -> zmq.Socket[bytes]:
     """A ROUTER bound to ``address`` that reports peers it cannot reach.
 
     Args:
@@ -37,15 +38,18 @@ def router(address: str, *, secret_key: str = "", domain: str = "") -> zmq.Socke
         secret_key: its own CURVE key, Z85; with one, only encrypted connections are made, after the ``authenticator``
             of this process has agreed.
         domain: what the authenticator is told about the kind of peers.
+        fd: of a socket that listens there already; libzmq closes it.
 
     Raises:
         PortBusy: another process listens there.
         RagqError: the address cannot be bound.
     """
-    if address.startswith("ipc://") and answers(address.removeprefix("ipc://")):
+    if fd < 0 and address.startswith("ipc://") and answers(address.removeprefix("ipc://")):
         raise PortBusy(address)
     socket = opened(zmq.ROUTER, linger_ms=LINGER_MS)
     socket.set(zmq.ROUTER_MANDATORY, 1)
+    if fd >= 0:
+        socket.set(zmq.USE_FD, fd)
     if secret_key:
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_SECRETKEY, secret_key.encode("ascii"))
@@ -119,6 +123,7 @@ def opened(kind: int, linger_ms: int) -> zmq.Socket[bytes]:
     socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     socket.set(zmq.HANDSHAKE_IVL, 5000)
+    socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
     socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
     socket.set(zmq.TCP_KEEPALIVE, 1)
     return socket

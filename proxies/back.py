@@ -78,8 +78,8 @@ class Back:
             self._delivery.answer(call, frames[2:])
 
     def _chunk(self, worker: bytes, key: tuple[bytes, int], frames: list[Any]) -> None:
-        if self._dispatcher.chunk(worker, key) and not self._delivery.to_client(key[0], frames):
-            self._dispatcher.cancel(key)
+        if self._dispatcher.chunk(worker, key):
+            self._delivery.to_client(key[0], frames)
 
     def _rarely(self, worker: bytes, key: tuple[bytes, int], kind: int, frames: list[Any], now: float) -> None:
         if kind == Kind.NACK:

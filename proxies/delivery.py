@@ -8,7 +8,7 @@ from typing import Any
 
 from clients.errors import RagqError
 from clients.packing import pack_map
-from clients.wire import Envelope, Kind, failure_envelope, told
+from clients.wire import HEADER, Envelope, Kind, failure_envelope, peek, told
 from proxies.actions import CancelAt, Dispatch, Fail
 from proxies.dispatch import Dispatcher
 from proxies.parties import Call
@@ -17,19 +17,42 @@ from proxies.port import Port
 ROUTE_MS = struct.Struct("<I")
 UNWAITED = ROUTE_MS.pack(0)
 LONGEST_MS = 0xFFFFFFFF
+KIND_AT = 3
+PARTS = (Kind.CHUNK, Kind.CREDIT)
+PING = Envelope(Kind.PING, 0).encode()
 RESET = Envelope(Kind.RESET, 0).encode()
 
 
 class Delivery:
-    """The way out, through the front to clients and through the back to workers."""
+    """The way out, through the front to clients and through the back to workers.
+
+    What is for clients leaves after each burst of messages, all at once: a message that is sent alone costs several
+    times as much, because libzmq's thread has to be woken for it, and writes it alone.
+    """
 
     def __init__(self, front: Port, back: Port, dispatcher: Dispatcher) -> None:
-        self._send_front, self._send_back = front.send, back.send
+        self._front, self._send_front, self._send_back = front, front.send, back.send
         self._dispatcher = dispatcher
+        self._outbox: list[list[Any]] = []
         self._route_ms = ROUTE_MS.pack
 
     def act(self) -> None:
-        """Send what the dispatcher wants to be sent."""
+        """Send what waits, and what the dispatcher wants to be sent."""
+        self._act()
+        while self._outbox:
+            outbox, self._outbox = self._outbox, []
+            for frames in outbox:
+                if not self._send_front(frames):
+                    self._missed(frames)
+            self._act()
+
+    def _missed(self, frames: list[Any]) -> None:
+        """A client is gone, or reads too slowly; a stream with a gap is worth nothing."""
+        client, head = frames[0], frames[1]
+        if len(head) >= HEADER.size and head[KIND_AT] in PARTS:
+            self._dispatcher.cancel((client, peek(head).id))
+
+    def _act(self) -> None:
         for action in self._dispatcher.actions():
             if isinstance(action, Dispatch):
                 self._dispatch(action)
@@ -55,13 +78,17 @@ class Delivery:
         """Send a worker something about itself; whether it is there and has room."""
         return self._send_back([worker, b"", envelope])
 
-    def to_client(self, client: bytes, frames: list[Any]) -> bool:
-        """Whether the client is there and has room."""
-        return self._send_front([client, *frames])
+    def to_client(self, client: bytes, frames: list[Any]) -> None:
+        """Send a client a message."""
+        self._outbox.append([client, *frames])
+
+    def is_there(self, client: bytes) -> bool:
+        """Whether a client can be reached; one that has no room counts as reachable."""
+        return self._front.send([client, PING]) or self._front.is_full
 
     def answer(self, call: Call, frames: list[Any]) -> None:
         """Send a client the end of its call."""
-        self._send_front([call.key[0], b"", *frames[1:]] if call.is_legacy else [call.key[0], *frames])
+        self._outbox.append([call.key[0], b"", *frames[1:]] if call.is_legacy else [call.key[0], *frames])
 
     def fail(self, call: Call, error: RagqError) -> None:
         """Send a client the failure of its call."""

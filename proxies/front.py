@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from clients.errors import BadRequest, RagqError, TooLarge
-from clients.packing import MAX_BUFFERS, MAX_UNARY, pack
-from clients.status import ServiceStatus
+from clients.packing import MAX_BUFFERS, MAX_UNARY, pack, unpack_map
+from clients.reading import read
 from clients.wire import (
     DEFAULT_TTL_MS,
     HEADER,
@@ -19,7 +18,10 @@ from clients.wire import (
     Envelope,
     Flag,
     Header,
+    Hello,
     Kind,
+    Welcome,
+    decode,
     message,
     method_key,
     peek,
@@ -28,12 +30,14 @@ from proxies.delivery import Delivery
 from proxies.dispatch import Dispatcher
 from proxies.guard import Guard
 from proxies.parties import Call
+from proxies.system import System
 
 LEGACY_METHOD = method_key("_legacy")
 LEGACY_TTL_S = 60.0
 MAX_CALL_BYTES = HEADER.size + TRACE.size + MAX_META + MAX_UNARY
 CALL, TRACED = int(Kind.CALL), int(Flag.TRACED)
 MASK_META = 0xFFFFFF
+BYE = Envelope(Kind.BYE, 0).encode()
 PONG = Envelope(Kind.PONG, 0).encode()
 LOW_BITS = 0xFF
 UNKNOWN_FLAGS = LOW_BITS & ~sum(flag for flag in Flag if flag <= LOW_BITS)
@@ -41,13 +45,31 @@ READ = HEADER.unpack_from
 
 
 class Front:
-    """The side of the clients; the proxy hands it every message that comes there."""
+    """The side of the clients; the proxy hands it every message that comes there.
+
+    Attributes:
+        greeted: clients that said HELLO and have not said BYE.
+    """
 
     def __init__(
-        self, dispatcher: Dispatcher, delivery: Delivery, guard: Guard | None, status: Callable[[], ServiceStatus]
+        self, dispatcher: Dispatcher, delivery: Delivery, guard: Guard | None, system: System, welcome: Welcome
     ) -> None:
-        self._dispatcher, self._delivery, self._guard, self._status = dispatcher, delivery, guard, status
+        self._dispatcher, self._delivery, self._guard, self._system = dispatcher, delivery, guard, system
+        self._welcome = message(Envelope(Kind.WELCOME, 0), pack(welcome))
+        self.greeted: set[bytes] = set()
+        self._is_leaving = False
         self._num_older = 0
+
+    def leave(self) -> None:
+        """Ask everyone to send no more calls here."""
+        self._is_leaving = True
+        for client in self.greeted:
+            self._delivery.to_client(client, [BYE])
+
+    def forget(self, client: bytes) -> None:
+        """A client is not there any more."""
+        self.greeted.discard(client)
+        self._dispatcher.client_gone(client)
 
     def hear(self, frames: list[Any], principal: str, now: float) -> None:
         """A message came: the client's routing id, then what it sent."""
@@ -59,10 +81,12 @@ class Front:
             fields = READ(head) if len(head) >= HEADER.size else peek(head)
             if self._guard:
                 self._check(self._guard, principal, fields)
-            if fields[2] == CALL:
-                self._call(client, head, fields, frames, now)
-            else:
+            if fields[2] != CALL:
                 self._other(client, peek(head), frames[1:])
+            elif fields[9] in self._system:
+                self._builtin(client, frames[1:], principal)
+            else:
+                self._call(client, head, fields, frames, now)
         except RagqError as error:
             self._dispatcher.tally.protocol_errors += isinstance(error, BadRequest)
             call_id = READ(head)[6] if len(head) >= HEADER.size else 0
@@ -88,17 +112,34 @@ class Front:
         deadline = now + (ttl_ms or DEFAULT_TTL_MS) / 1000
         self._dispatcher.call(Call((client, call_id), method, flags, frames, now, deadline, size), now)
 
+    def _builtin(self, client: bytes, frames: list[Any], principal: str) -> None:
+        is_admin = self._guard is not None and self._guard.access.is_admin(principal)
+        self._delivery.to_client(client, self._system.answer(frames, is_admin=is_admin))
+
+    def _hello(self, client: bytes, frame: Any) -> None:
+        read(Hello, unpack_map(decode(frame).body))
+        if self._is_leaving:
+            self._delivery.to_client(client, [BYE])
+        else:
+            self.greeted.add(client)
+            self._delivery.to_client(client, self._welcome)
+
     def _other(self, client: bytes, header: Header, frames: list[Any]) -> None:
         match header.kind:
             case Kind.CANCEL:
                 self._dispatcher.cancel((client, header.id))
             case Kind.CREDIT | Kind.CHUNK | Kind.END:
                 self._to_worker(client, header, frames)
+            case Kind.HELLO:
+                self._hello(client, frames[0])
+            case Kind.BYE:
+                self.forget(client)
             case Kind.STATUS:
-                answer = message(Envelope(Kind.REPLY, header.id), pack(self._status()))
-                self._delivery.to_client(client, answer)
+                self._delivery.to_client(client, self._system.status(header.id))
             case Kind.PING:
                 self._delivery.to_client(client, [PONG])
+            case Kind.PONG:
+                pass
             case _:
                 raise BadRequest(f"a client does not send messages of kind {header.kind}")
 

@@ -12,6 +12,8 @@ import zmq
 from zmq.backend import Socket as Bare
 
 from clients import sockets
+from clients.errors import RagqError
+from proxies.door import Door
 
 NOBLOCK = int(zmq.NOBLOCK)
 MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -24,16 +26,29 @@ NOT_TAKEN = (zmq.EHOSTUNREACH, zmq.EAGAIN)
 class Port:
     """A bound ROUTER, and the monitor that tells when a peer was lost.
 
+    Args:
+        address: where to listen.
+        secret_key: own key, in a mesh with keys.
+        domain: what kind of peers may come, in a mesh with keys.
+        is_successor: whether a proxy that leaves still has this address.
+
     Attributes:
         socket: to poll.
         monitor: readable when a peer was lost; a hint, never the truth.
         principal: public key of whoever sent the last message; '' without keys.
+        is_full: whether the last message that was not taken was for one that is there, but reads too slowly.
     """
 
-    def __init__(self, address: str, secret_key: str = "", domain: str = "") -> None:
-        self.socket = sockets.router(address, secret_key=secret_key, domain=domain)
+    def __init__(self, address: str, secret_key: str = "", domain: str = "", *, is_successor: bool = False) -> None:
+        self._door = Door(address, is_successor=is_successor)
+        try:
+            self.socket = sockets.router(address, secret_key=secret_key, domain=domain, fd=self._door.fd)
+        except RagqError:
+            self._door.close()
+            raise
         self.monitor = sockets.disconnections(self.socket)
         self.principal = ""
+        self.is_full = False
         self._has_keys = bool(secret_key)
         self._principals: dict[bytes, str] = {}
         self._take = Bare.recv.__get__(self.socket)
@@ -76,6 +91,7 @@ class Port:
             put(frames[-1], NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno in NOT_TAKEN:
+                self.is_full = error.errno == zmq.EAGAIN
                 return False
             raise
         return True
@@ -85,8 +101,13 @@ class Port:
         while self.monitor.poll(0):
             self.monitor.recv_multipart()
 
+    def leave(self) -> None:
+        """Let no more peers in; those that are connected stay, and a successor may listen at the same address."""
+        self._door.leave()
+
     def close(self) -> None:
-        """Close the monitor, then the socket."""
+        """Close the door, the monitor, then the socket."""
+        self._door.close()
         sockets.close_monitored(self.socket, self.monitor)
 
 

@@ -4,78 +4,106 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
-import zmq
-from zmq.backend import zmq_poll
-
 from clients import sockets
 from clients.config import Config, Endpoint, Pair
-from clients.errors import ConfigError, RagqError
+from clients.errors import ConfigError
 from clients.status import ServiceStats, ServiceStatus
-from clients.wire import Envelope, Kind
+from clients.system import Description, Health, Lost
+from clients.wire import Welcome
 from proxies.back import Back
+from proxies.control import Control, health_at
 from proxies.delivery import Delivery
 from proxies.dispatch import Dispatcher
-from proxies.front import Front
+from proxies.front import BYE, Front
 from proxies.gate import Gate
 from proxies.guard import Guard
 from proxies.journal import INTERVAL_S, Journal
+from proxies.lookout import Lookout
+from proxies.loop import Hear, Loop
 from proxies.port import Port
-from proxies.report import report, stats
+from proxies.report import describe, report, stats
+from proxies.system import System
 from proxies.watch import Watch
 
-MAX_BURST = 100
-BUSY_BURST = 3
 DRAIN_TIMEOUT_S = 30.0
 LEAVING_PAUSE_S = 0.05
-LONGEST_BUSY_S = 0.02
-PROBE = Envelope(Kind.PING, 0).encode()
-POLLIN = int(zmq.POLLIN)
 log = logging.getLogger("ragq.proxy")
-Hear = Callable[[list[Any], str, float], None]
 
 
 class Proxy:
-    """Two ROUTERs and a dispatcher; one thread."""
+    """Two ROUTERs and a dispatcher; one thread.
 
-    def __init__(self, service: str, front: str, back: str, gate: Gate | None = None) -> None:
+    Args:
+        service: whose proxy it is.
+        front: where clients come.
+        back: where workers come.
+        gate: who may come, in a mesh with keys.
+        control: where it takes orders from this machine; empty means nowhere.
+
+    Raises:
+        PortBusy: another proxy is at one of the addresses, and does not leave.
+    """
+
+    def __init__(self, service: str, front: str, back: str, gate: Gate | None = None, control: str = "") -> None:
         self.service = service
         self._gate = gate
         self._guard = Guard(service, gate.access) if gate else None
-        self._front_port = Port(front, gate.front.secret if gate else "", "clients")
-        try:
-            self._back_port = Port(back, gate.back.secret if gate else "", "workers")
-        except RagqError:
-            self._front_port.close()
-            raise
         self._started = time.monotonic()
         self._dispatcher = Dispatcher(self._started)
-        self._delivery = Delivery(self._front_port, self._back_port, self._dispatcher)
-        self._front = Front(self._dispatcher, self._delivery, self._guard, self.status)
-        self._back = Back(self._dispatcher, self._delivery, self._guard)
-        self._front_watch, self._back_watch = Watch(), Watch()
+        self._id = uuid.uuid4().hex
+        self._open(front, back, control)
         self._num_stops = 0
         self._stop_by: float | None = None
+        self._released: set[bytes] = set()
         self._wake = sockets.Wake()
-        self._ports: list[tuple[Any, int]] = [(port.socket, POLLIN) for port in (self._back_port, self._front_port)]
-        self._monitors = {port.monitor: watch for port, watch in self._watched()}
-        self._sources = [*self._ports, *((monitor, POLLIN) for monitor in self._monitors), (self._wake.reader, POLLIN)]
-        if gate:
-            self._sources.append((gate.socket, POLLIN))
-        self._is_busy = False
-        self._looked_at = self._started
+        self._loop = self._new_loop()
         self._journal = Journal()
         self._write_at = 0.0
 
-    def _watched(self) -> list[tuple[Port, Watch]]:
-        return [(self._back_port, self._back_watch), (self._front_port, self._front_watch)]
+    def _open(self, front: str, back: str, control: str) -> None:
+        limits, gate = self._dispatcher.limits, self._gate
+        welcome = Welcome(self._id, self.service, limits.max_client_calls, limits.max_client_bytes)
+        system = System(self.health, self.describe, self.status, self.stats, self.stop, self._lose)
+        before = health_at(control) if control else None
+        is_successor = before is not None and before.state == "draining"
+        with ExitStack() as opened:
+            keys = (gate.front.secret, gate.back.secret) if gate else ("", "")
+            self._front_port = Port(front, keys[0], "clients", is_successor=is_successor)
+            opened.callback(self._front_port.close)
+            self._back_port = Port(back, keys[1], "workers", is_successor=is_successor)
+            opened.callback(self._back_port.close)
+            self._control = Control(control, welcome, system, is_successor=is_successor) if control else None
+            opened.pop_all()
+        self._delivery = Delivery(self._front_port, self._back_port, self._dispatcher)
+        self._front = Front(self._dispatcher, self._delivery, self._guard, system, welcome)
+        self._back = Back(self._dispatcher, self._delivery, self._guard)
+        self._lookout = Lookout(self._dispatcher, self._delivery, self._front, self._hear_workers)
+
+    def _new_loop(self) -> Loop:
+        ports: list[tuple[Port, Hear]] = [(self._back_port, self._back.hear), (self._front_port, self._front.hear)]
+        others: dict[Any, Callable[[float], None]] = {
+            self._back_port.monitor: partial(_alarm, self._back_port, self._lookout.workers),
+            self._front_port.monitor: partial(_alarm, self._front_port, self._lookout.clients),
+            self._wake.reader: lambda _now: self._wake.clear(),
+        }
+        if self._control:
+            ports.append((self._control.port, self._control.hear))
+        if self._gate:
+            others[self._gate.socket] = partial(self._let_in, self._gate)
+        return Loop(ports, others, self._delivery.act)
+
+    # -- what others may ask -------------------------------------------------------------------
 
     def stop(self) -> None:
         """Drain: refuse new calls, let the ones under way end; a second time: at once. Any thread, any signal may."""
@@ -96,127 +124,107 @@ class Proxy:
         """What this proxy has counted."""
         return stats(self.service, self._dispatcher, self._started, time.monotonic())
 
+    def health(self) -> Health:
+        """Whether it takes calls."""
+        num_workers = len(self._dispatcher.workers)
+        if self._num_stops:
+            return Health(self.service, "draining", self._id, os.getpid(), num_workers)
+        return Health(self.service, "ready" if num_workers else "starting", self._id, os.getpid(), num_workers)
+
+    def describe(self) -> Description:
+        """What can be called, and how much of it at a time."""
+        return describe(self.service, self._dispatcher)
+
+    def _lose(self, lost: Lost) -> None:
+        self._lookout.lose(lost, time.monotonic())
+
+    # -- the loop ------------------------------------------------------------------------------
+
     def run(self) -> None:
         """Serve until stopped and drained."""
         try:
             while not self._is_over():
-                self._turn()
+                self._look_after_time(self._loop.turn(self._pause_s))
         finally:
             self._close()
 
-    # -- the loop ------------------------------------------------------------------------------
-
-    def _turn(self) -> None:
-        """Wait for something, and do what it calls for; while much comes, look at nothing but the two sockets."""
-        if self._is_busy and time.monotonic() - self._looked_at < LONGEST_BUSY_S:
-            ready = zmq_poll(self._ports, 0)
-            now = time.monotonic()
-        else:
-            ready = zmq_poll(self._sources, int(self._pause_s(time.monotonic()) * 1000) + 1)
-            self._looked_at = now = time.monotonic()
-        self._is_busy = False
-        for source, _ in ready:
-            if source is self._back_port.socket:
-                self._drain(self._back_port, self._back.hear, now)
-            elif source is self._front_port.socket:
-                self._drain(self._front_port, self._front.hear, now)
-            elif source in self._monitors:
-                self._monitors[source].alarm(now)
-            elif source == self._wake.reader:
-                self._wake.clear()
-        self._look_after_time(now)
-
-    def _drain(self, port: Port, hear: Hear, now: float) -> bool:
-        """Handle a burst of messages; whether there may be more."""
-        receive = port.receive
-        for num in range(MAX_BURST):
-            frames = receive()
-            if frames is None:
-                self._is_busy = self._is_busy or num >= BUSY_BURST
-                break
-            hear(frames, port.principal, now)
-        else:
-            self._is_busy = True
-            num = MAX_BURST
-        self._delivery.act()
-        return num == MAX_BURST
-
     def _pause_s(self, now: float) -> float:
-        if self._is_busy:
-            return 0.0
-        pause_s = self._dispatcher.next_timer(now)
-        if self._stop_by is not None:
-            pause_s = min(pause_s, LEAVING_PAUSE_S)
-        for _, watch in self._watched():
-            if watch.due_at is not None:
-                pause_s = min(pause_s, max(0.0, watch.due_at - now))
-        return pause_s
+        longest_s = LEAVING_PAUSE_S if self._num_stops else self._dispatcher.next_timer(now)
+        return self._lookout.pause_s(now, longest_s)
 
     def _look_after_time(self, now: float) -> None:
-        if self._gate:
-            self._keep(self._gate, now)
+        if self._gate and self._gate.refresh(now):
+            self._dismiss(self._gate, now)
         if self._num_stops:
             self._leave(now)
-        if self._back_watch.is_due(now):
-            self._look_for_workers(now)
-        if self._front_watch.is_due(now):
-            self._look_for_clients()
+        self._lookout.look(now)
         self._dispatcher.tick(now)
         self._delivery.act()
         if now >= self._write_at:
             self._write_at = now + INTERVAL_S
             self._write(now)
 
+    def _hear_workers(self, now: float) -> None:
+        while self._loop.empty(self._back_port, self._back.hear, now):
+            pass
+
+    def _let_in(self, gate: Gate, now: float) -> None:
+        """Somebody wants to connect."""
+        if gate.answer(now):
+            self._dismiss(gate, now)
+
+    def _dismiss(self, gate: Gate, now: float) -> None:
+        """Let go of workers whose key was revoked."""
+        if self._guard:
+            for worker in self._guard.change(gate.access, self._dispatcher.workers):
+                self._dispatcher.gone(worker, now)
+
     def _write(self, now: float) -> None:
         for line in self._journal.lines(self.status(), self.stats(), now):
             log.log(line.level, "%s: %s", self.service, line.text)
-
-    def _keep(self, gate: Gate, now: float) -> None:
-        """Let in who may come, and let go of workers whose key was revoked."""
-        has_changed = gate.refresh(now)
-        if (gate.answer(now) or has_changed) and self._guard:
-            for worker in self._guard.change(gate.access, self._dispatcher.workers):
-                self._dispatcher.gone(worker, now)
 
     # -- the end -------------------------------------------------------------------------------
 
     def _leave(self, now: float) -> None:
         if self._stop_by is None:
             self._stop_by = now + DRAIN_TIMEOUT_S
+            self._front_port.leave()
+            self._back_port.leave()
             self._dispatcher.drain()
+            self._front.leave()
         if self._num_stops > 1:
             self._stop_by = now
+        self._lookout.look_for_all(now)
+        self._release_workers()
+
+    def _release_workers(self) -> None:
+        """Send those without calls to the successor."""
+        for worker in self._dispatcher.workers.values():
+            if not (self._dispatcher.num_waiting or worker.running or worker.id in self._released):
+                self._released.add(worker.id)
+                self._delivery.control(worker.id, BYE)
 
     def _is_over(self) -> bool:
         if self._stop_by is None:
             return False
-        waiting_for = [c for c in self._dispatcher.calls.values() if not c.is_answered]
-        return not waiting_for or time.monotonic() >= self._stop_by
+        is_done = not (self._dispatcher.clients or self._front.greeted)
+        return is_done or time.monotonic() >= self._stop_by
 
     def _close(self) -> None:
         self._dispatcher.abandon()
         self._delivery.act()
         self._front_port.close()
         self._back_port.close()
+        if self._control:
+            self._control.port.close()
         self._wake.close()
         if self._gate:
             self._gate.close()
 
-    # -- who is still there --------------------------------------------------------------------
 
-    def _look_for_workers(self, now: float) -> None:
-        self._back_port.hear_monitor()
-        while self._drain(self._back_port, self._back.hear, now):  # a reply that is here already counts
-            pass
-        for worker in list(self._dispatcher.workers):
-            if not self._delivery.control(worker, PROBE):
-                self._dispatcher.gone(worker, now)
-
-    def _look_for_clients(self) -> None:
-        self._front_port.hear_monitor()
-        for client in {c.key[0] for c in self._dispatcher.calls.values() if not c.is_legacy}:
-            if not self._delivery.to_client(client, [PROBE]):
-                self._dispatcher.client_gone(client)
+def _alarm(port: Port, watch: Watch, now: float) -> None:
+    port.hear_monitor()
+    watch.alarm(now)
 
 
 def run(config: Config, service: str, number: int = 0) -> int:
@@ -236,7 +244,8 @@ def run(config: Config, service: str, number: int = 0) -> int:
     for endpoint in (pair.front_end, pair.back_end):
         _refuse_open_bind(endpoint, insecure=config.insecure or config.security.enabled)
     gate = Gate(config.keys_folder) if config.security.enabled else None
-    proxy = Proxy(service, pair.front_end.address, pair.back_end.address, gate)
+    control = config.control_address(service, number)
+    proxy = Proxy(service, pair.front_end.address, pair.back_end.address, gate, control)
 
     def reread(_signal: int, _frame: FrameType | None) -> None:
         proxy.look_at_keys()

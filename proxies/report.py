@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from clients.status import ServiceStats, ServiceStatus, WorkerStatus
+from clients.system import Description
+from clients.wire import VERSION
 from proxies.dispatch import Dispatcher
 from proxies.parties import Worker
 from proxies.tally import BOUNDS_S
@@ -37,6 +39,15 @@ def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> S
         expired_waiting=t.expired_waiting, expired_running=t.expired_running, chunks=t.chunks,
         late_replies=t.late_replies, protocol_errors=t.protocol_errors,
     )  # fmt: skip
+
+
+def describe(service: str, dispatcher: Dispatcher) -> Description:
+    """What can be called through a proxy, and how much of it at a time."""
+    methods = {name for worker in dispatcher.workers.values() for name in worker.ready.methods}
+    limits = dispatcher.limits
+    return Description(
+        service, VERSION, sorted(methods), limits.max_client_calls, limits.max_client_bytes, limits.max_waiting
+    )
 
 
 def _worker(w: Worker, now: float) -> WorkerStatus:

@@ -62,6 +62,10 @@ class Line:
         """Whether there is no use in offering this worker now."""
         return self._renew_at is not None
 
+    def leave(self) -> None:
+        """The proxy is about to end, and has nothing to do here: connect afresh, to its successor."""
+        self._renew_at = 0.0
+
     def renew(self) -> None:
         """Connect afresh; nobody can hear of the calls that came over the old connection."""
         self.epoch, running, self.running = object(), self.running, {}

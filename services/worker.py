@@ -172,6 +172,8 @@ class Worker:
                 line.is_drained = True
             case Kind.ERROR if not route:
                 line.refused(read_failure(envelope), time.monotonic())
+            case Kind.BYE if not line.running:
+                line.leave()
 
     def _start(self, line: Line, key: Key, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
         if key in line.running:

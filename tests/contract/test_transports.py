@@ -326,7 +326,7 @@ def test_a_drained_proxy_refuses_new_calls_and_ends_the_old_ones(mesh: Mesh) -> 
         held = pool.submit(client.call, STEP, Wait(1.5))
         until(lambda: client.status().running == 1)
         proxy.stop()
-        until(lambda: client.status().state == "draining")
+        until(lambda: proxy.status().state == "draining")
         with pytest.raises(errors.Unreachable, match="shutting down"):
             client.call(STEP, Wait(), timeout_s=0.5)
         assert held.result().pid

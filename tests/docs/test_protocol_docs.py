@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import bounds, packing, wire
+from clients import bounds, packing, system, wire
 from clients.errors import BY_REASON
 from services.legacy import COMMANDS
 
@@ -54,3 +54,10 @@ def test_older_commands_are_those_of_the_code() -> None:
 
 def test_version_is_that_of_the_code() -> None:
     assert f"protocol, version {wire.VERSION}" in PAGE
+
+
+def test_built_in_methods_are_those_of_the_code() -> None:
+    told = {row[0]: row[1] for row in rows("## Built-in methods")}
+    expected = {method.name: "everyone" for method in system.FOR_ALL}
+    expected |= {method.name: "administrators" for method in system.FOR_ADMINS}
+    assert told == expected

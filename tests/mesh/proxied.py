@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from clients.packing import pack, unpack_map
-from clients.wire import Envelope, Kind, Ready, decode, message, method_key
+from clients.wire import Envelope, Hello, Kind, Method, Ready, decode, message, method_key
 from proxies.proxy import Proxy
 from tests.conftest import free_ports
 from tests.mesh.raw import SILENCE_MS, raw_dealer
@@ -59,6 +59,16 @@ class HandClient(Peer):
             pass
         return envelope
 
+    def hello(self) -> Envelope:
+        """Say HELLO; what the proxy answers."""
+        self.say(*message(Envelope(Kind.HELLO, 0), pack(Hello("1", "host", 1))))
+        return self.next()
+
+    def builtin(self, method: Method[Any, Any, Any], request: Any, call_id: int = 9) -> list[bytes]:
+        """Call a built-in method; the frames of the answer."""
+        self.say(*message(Envelope(Kind.CALL, call_id, method=method.key), pack(request)))
+        return self.hear()
+
     def refusal(self) -> str:
         """The reason of the error that comes next."""
         envelope = self.next()
@@ -98,8 +108,9 @@ class Place:
         proxy: runs in a thread.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self.front, self.back = (f"tcp://127.0.0.1:{port}" for port in free_ports(2))
+    def __init__(self, front: str = "", back: str = "", **options: Any) -> None:
+        ports = free_ports(2)
+        self.front, self.back = front or f"tcp://127.0.0.1:{ports[0]}", back or f"tcp://127.0.0.1:{ports[1]}"
         self.proxy = Proxy("trial", self.front, self.back, **options)
         self.thread = threading.Thread(target=self.proxy.run, daemon=True)
         self._peers: list[Peer] = []
@@ -119,6 +130,12 @@ class Place:
         assert worker.next()[1].kind is Kind.PONG
         assert len(self.proxy.status().workers) == num + 1
         return worker
+
+    def controller(self, address: str) -> HandClient:
+        """A peer at the control socket."""
+        client = HandClient(address)
+        self._peers.append(client)
+        return client
 
     def close(self) -> None:
         """End at once."""
