@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
 Measured = Callable[[str, float, str], None]
 
@@ -16,7 +15,7 @@ def measured(record_property: Callable[[str, object], None]) -> Measured:
     return lambda what, value, unit: record_property(what, f"{value:.3g} {unit}")
 
 
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, [])]
     lines = [f"{what}: {value}" for report in reports for what, value in getattr(report, "user_properties", [])]
     if lines:
