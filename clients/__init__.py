@@ -1,5 +1,6 @@
 """The SDK of ragq: ``from clients import Ragq`` in the checkout, ``from ragq import Ragq`` when installed alone."""
 
+from .aclient import AsyncClient
 from .aio import AsyncRagq
 from .answers import Answer, Citation, Decision, Delta, Rewritten, Round, Sources
 from .client import Client, ServiceStatus
@@ -15,6 +16,7 @@ from .wire import Method
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "AsyncRagq",
     "Chunk",
     "Chunking",

@@ -1,7 +1,7 @@
 """The asyncio twin of the SDK: the same names, awaited.
 
-Each call runs in a thread of its own pool over the same connection; cancelling the task cancels
-the call at its worker.
+Models and search are called from the loop itself; what takes several steps runs in a thread of a pool.
+Cancelling the task cancels the call at its worker either way.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+import numpy as np
+
+from .aclient import AsyncClient
+from .allm import AsyncLLM
 from .answers import Answer, Event, Round
-from .client import Stream
 from .config import Config
-from .index import FINISHED, IndexClient, Job, JobRecord
-from .llm import Generation, LLMClient, Prompt, Token
+from .index import FINISHED, SEARCH, Hit, Hits, IndexClient, Job, JobRecord, Mode, Search
 from .mesh import Ragq
 from .overview import MeshStatus
 from .tuning import TuningClient, TuningJob, TuningMethod
@@ -66,25 +68,6 @@ def _twin(method: Callable[Concatenate[F, P], T]) -> Callable[Concatenate[_Face[
     return call
 
 
-class AsyncLLM(_Face[LLMClient]):
-    """Embedding, reranking and generation, awaited."""
-
-    embed = _twin(LLMClient.embed)
-    rerank = _twin(LLMClient.rerank)
-    extract = _twin(LLMClient.extract)
-    models = _twin(LLMClient.models)
-
-    async def generate(self, prompt: Prompt, *, timeout_s: float | None = None, **controls: Any) -> Generation:
-        """Continue a prompt or a conversation; the whole answer at once."""
-        return await self._threads.run(lambda: self._face.generate(prompt, timeout_s=timeout_s, **controls))
-
-    async def stream(self, prompt: Prompt, *, timeout_s: float | None = None, **controls: Any) -> AsyncIterator[Token]:
-        """Continue a prompt or a conversation, token by token; leaving the loop cancels."""
-        tokens: Stream[Generation, Token] = self._face.generate(prompt, stream=True, timeout_s=timeout_s, **controls)
-        async for token in _iterate(self._threads, tokens, tokens.close):
-            yield token
-
-
 class AsyncJob(_Face[Job]):
     """An ingest job that runs in the Index service; this is a view of it."""
 
@@ -129,6 +112,10 @@ def _job_twin(
 class AsyncIndex(_Face[IndexClient]):
     """Collections, documents and search, awaited."""
 
+    def __init__(self, threads: _Threads, face: IndexClient, client: AsyncClient) -> None:
+        super().__init__(threads, face)
+        self._client = client
+
     collections = _twin(IndexClient.collections)
     create_collection = _twin(IndexClient.create_collection)
     delete_collection = _twin(IndexClient.delete_collection)
@@ -142,12 +129,38 @@ class AsyncIndex(_Face[IndexClient]):
     upload = _twin(IndexClient.upload)
     job = _job_twin(IndexClient.job)
     jobs = _twin(IndexClient.jobs)
-    search = _twin(IndexClient.search)
-    find = _twin(IndexClient.find)
     save_turn = _twin(IndexClient.save_turn)
     chat = _twin(IndexClient.chat)
     chats = _twin(IndexClient.chats)
     delete_chat = _twin(IndexClient.delete_chat)
+
+    async def search(
+        self,
+        collection: str,
+        query: str,
+        top_k: int = 10,
+        mode: Mode = "hybrid",
+        *,
+        rerank: bool = True,
+        vector: np.ndarray | None = None,
+    ) -> list[Hit]:
+        """Find chunks; best first."""
+        return (await self.find(collection, query, top_k, mode, rerank=rerank, vector=vector)).hits
+
+    async def find(
+        self,
+        collection: str,
+        query: str,
+        top_k: int = 10,
+        mode: Mode = "hybrid",
+        *,
+        rerank: bool = True,
+        vector: np.ndarray | None = None,
+        timeout_s: float | None = None,
+    ) -> Hits:
+        """As search, with timings, coverage and notes."""
+        request = Search(collection, query, top_k, mode, rerank, vector)
+        return await self._client.call(SEARCH, request, timeout_s=timeout_s)
 
 
 class AsyncTuning(_Face[TuningClient]):
@@ -178,9 +191,16 @@ class AsyncRagq:
     ) -> None:
         self._mesh = Ragq(config, llm=llm, index=index, tuning=tuning, timeout_s=timeout_s)
         self._threads = _Threads()
-        self.llm = AsyncLLM(self._threads, self._mesh.llm)
-        self.index = AsyncIndex(self._threads, self._mesh.index)
+        self._clients: dict[str, AsyncClient] = {}
+        self.llm = AsyncLLM(self.client("llm"))
+        self.index = AsyncIndex(self._threads, self._mesh.index, self.client("index"))
         self.tuning = AsyncTuning(self._threads, self._mesh.tuning)
+
+    def client(self, service: str) -> AsyncClient:
+        """The untyped client of a service, for methods of your own."""
+        if service not in self._clients:
+            self._clients[service] = AsyncClient.beside(self._mesh.client(service))
+        return self._clients[service]
 
     async def ask(self, collection: str, question: str, history: Sequence[Round] = (), **options: Any) -> Answer:
         """Answer a question from a collection, with citations."""
@@ -200,6 +220,8 @@ class AsyncRagq:
 
     async def close(self) -> None:
         """Close every connection; calls under way end with Cancelled."""
+        for client in self._clients.values():
+            await client.close()
         await self._threads.run(self._mesh.close)
         self._threads.close()
 

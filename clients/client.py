@@ -58,7 +58,7 @@ class Client:
         if not self.addresses:
             raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
         self.timeout_s = timeout_s
-        self._credential = credential
+        self.credential = credential
         self._flags = int(Flag.BULK) if bulk else 0
         self._lock = threading.Lock()
         self._link: Link | None = None
@@ -78,7 +78,7 @@ class Client:
         Raises:
             RagqError: what the service reports, DeadlineExceeded, Unreachable or ConnectionLost.
         """
-        call = pending(method, pack(request), _deadline(timeout_s, self.timeout_s), flags=self._flags)
+        call = pending(method, pack(request), deadline_after(timeout_s, self.timeout_s), flags=self._flags)
         return unpack(method.reply, self._wait(call))
 
     def call_many(self, method: Method[Q, R, Any], requests: Sequence[Q], *, timeout_s: float | None = None) -> list[R]:
@@ -90,7 +90,7 @@ class Client:
 
         def start() -> None:
             if len(calls) < len(requests):
-                deadline = _deadline(timeout_s, self.timeout_s)
+                deadline = deadline_after(timeout_s, self.timeout_s)
                 call = pending(method, pack(requests[len(calls)]), deadline, flags=self._flags)
                 call.ended = partial(ended.put, len(calls))
                 calls.append(call)
@@ -127,15 +127,8 @@ class Client:
         thread of their own; what it raises ends the call, and is raised here. The call also ends when
         nothing happens for ``idle_s``.
         """
-        if (input is None) != (method.input is Nothing):
-            raise BadRequest(f"{method.name} takes {'no chunks' if input is not None else 'chunks: name an input'}")
-        if input is None and method.event is Nothing:
-            raise BadRequest(f"{method.name} does not stream")
-        deadline = _deadline(timeout_s, STREAM_TIMEOUT_S)
-        call = pending(
-            method, pack(request), deadline, flags=self._flags,
-            streams=method.event is not Nothing, input=None if input is None else Input(),
-        )  # fmt: skip
+        deadline = deadline_after(timeout_s, STREAM_TIMEOUT_S)
+        call = streaming(method, request, deadline, flags=self._flags, has_input=input is not None)
         link = self.link()
         stream = Stream(link, method, call, idle_s)
         if input is not None:
@@ -144,7 +137,7 @@ class Client:
 
     def status(self, timeout_s: float = 2.0) -> ServiceStatus:
         """What a proxy says of its service; it answers also when its queue is full."""
-        return unpack(ServiceStatus, self._wait(asking_status(_deadline(timeout_s, 0.0))))
+        return unpack(ServiceStatus, self._wait(asking_status(deadline_after(timeout_s, 0.0))))
 
     def close(self) -> None:
         """End every call as cancelled, and let go of the sockets."""
@@ -160,7 +153,7 @@ class Client:
             return link
         with self._lock:
             if self._link is None or not self._link.is_alive():
-                self._link = Link(self.addresses, self._credential)
+                self._link = Link(self.addresses, self.credential)
             return self._link
 
     def _wait(self, call: Pending) -> Payload:
@@ -214,7 +207,19 @@ def fronts_of(given: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(address.strip() for address in listed if address.strip()))
 
 
-def _deadline(timeout_s: float | None, default_s: float) -> float:
+def streaming(method: Method[Q, Any, Any], request: Q, deadline: float, *, flags: int, has_input: bool) -> Pending:
+    """A call of a streaming method; BadRequest when it does not stream as it is asked to."""
+    if has_input == (method.input is Nothing):
+        raise BadRequest(f"{method.name} takes {'no chunks' if has_input else 'chunks: name an input'}")
+    if not has_input and method.event is Nothing:
+        raise BadRequest(f"{method.name} does not stream")
+    return pending(
+        method, pack(request), deadline, flags=flags,
+        streams=method.event is not Nothing, input=Input() if has_input else None,
+    )  # fmt: skip
+
+
+def deadline_after(timeout_s: float | None, default_s: float) -> float:
     """The moment at which the time for a call is over: a day at most, and never later than its own caller waits."""
     deadline = time.monotonic() + to_ms(default_s if timeout_s is None else timeout_s) / 1000
     return min(deadline, give_up_at.get())

@@ -14,6 +14,7 @@ from .retry import Dice
 
 ASK_AFTER_S = 1.0
 SILENT_AFTER_S = 2.0
+UNWELCOMED_CALLS = 64
 
 
 class State(StrEnum):
@@ -78,7 +79,8 @@ class Line:
     @property
     def is_usable(self) -> bool:
         """Whether a call can be sent now."""
-        has_room = not self.max_calls or self.num_calls < self.max_calls
+        most = self.max_calls if self.proxy else UNWELCOMED_CALLS  # it has not said yet how many it allows
+        has_room = not most or self.num_calls < most
         return self.state is State.READY and has_room and not self.is_full
 
     def send(self, frames: Sequence[Buffer]) -> bool:

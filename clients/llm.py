@@ -209,12 +209,7 @@ class LLMClient:
         Raises:
             ModelNotLoaded: the service has no embedding model.
         """
-        batches = list(_batches([texts] if isinstance(texts, str) else list(texts)))
-        if not batches:
-            return np.zeros((0, 0), np.float32)
-        requests = [Embed(batch, role, model) for batch in batches]
-        replies = self._client.call_many(EMBED, requests, timeout_s=timeout_s)
-        return np.concatenate([reply.vectors for reply in replies])
+        return joined(self._client.call_many(EMBED, embed_requests(texts, role, model), timeout_s=timeout_s))
 
     def rerank(
         self,
@@ -229,10 +224,7 @@ class LLMClient:
         if not documents:
             return []
         reply = self._client.call(RERANK, Rerank(query, list(documents), model), timeout_s=timeout_s)
-        order = np.argsort(-reply.scores, kind="stable")[: top_k or len(documents)]
-        return [
-            Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)], reply.kind) for i in order
-        ]
+        return ranked(reply, documents, top_k)
 
     @overload
     def generate(
@@ -272,6 +264,25 @@ class LLMClient:
     def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
         return self._client.call(MODELS, Nothing(), timeout_s=timeout_s).models
+
+
+def embed_requests(texts: str | Iterable[str], role: Role, model: str) -> list[Embed]:
+    """What is asked to have texts embedded: one request for each batch."""
+    batches = _batches([texts] if isinstance(texts, str) else list(texts))
+    return [Embed(batch, role, model) for batch in batches]
+
+
+def joined(replies: Sequence[Embeddings]) -> np.ndarray:
+    """The rows of every batch: float32 [n, dim]."""
+    return np.concatenate([reply.vectors for reply in replies]) if replies else np.zeros((0, 0), np.float32)
+
+
+def ranked(reply: Scores, documents: Sequence[str], top_k: int | None) -> list[Ranked]:
+    """The documents by their scores; best first, ties in the order given."""
+    order = np.argsort(-reply.scores, kind="stable")[: top_k or len(documents)]
+    return [
+        Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)], reply.kind) for i in order
+    ]
 
 
 def _batches(texts: list[str]) -> Iterator[list[str]]:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 from benchmarks.rigs.contract import ECHO, EMBED, NUM_TOKENS, SEND, TEXTS, WRITE, Blob, Texts, Wanted
 from benchmarks.rigs.load import IN_FLIGHT, Case, in_tasks, in_threads, obey, one_by_one
-from clients import Client
+from clients import AsyncClient, Client
 
 
 def cases(client: Client) -> dict[str, Case]:
     """What can be asked for."""
     loop, pool = asyncio.new_event_loop(), ThreadPoolExecutor(IN_FLIGHT)
     echo = {size: partial(client.call, ECHO, Blob(bytes(size))) for size in (100, 10 << 10, 1 << 20)}
-    embed = partial(client.call, EMBED, Texts(TEXTS))
-
-    def awaited(call: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
-        return lambda: loop.run_in_executor(pool, call)
-
+    embed, again = partial(client.call, EMBED, Texts(TEXTS)), AsyncClient.beside(client)
     return {
         "echo 100 B": one_by_one(echo[100]),
         "echo 10 KB": one_by_one(echo[10 << 10]),
@@ -30,8 +24,8 @@ def cases(client: Client) -> dict[str, Case]:
         "embeddings": one_by_one(embed),
         "stream of 200": one_by_one(lambda: sum(1 for _ in client.stream(WRITE, Wanted(NUM_TOKENS)))),
         "64 threads, 100 B": in_threads(echo[100], pool),
-        "64 tasks, 100 B": in_tasks(awaited(echo[100]), loop),
-        "64 tasks, embeddings": in_tasks(awaited(embed), loop),
+        "64 tasks, 100 B": in_tasks(partial(again.call, ECHO, Blob(bytes(100))), loop),
+        "64 tasks, embeddings": in_tasks(partial(again.call, EMBED, Texts(TEXTS)), loop),
         "256 MiB": one_by_one(lambda: sum(len(block.data) for block in client.stream(SEND, Wanted(256)))),
     }
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from clients import errors
 from clients.errors import BadRequest, Cancelled, ConnectionLost, DataLoss, DeadlineExceeded, Unreachable
-from clients.line import State
+from clients.line import UNWELCOMED_CALLS, State
 from clients.packing import Payload
 from clients.pending import Pending
 from clients.wire import Envelope, Kind, failure_envelope
@@ -346,6 +346,15 @@ def test_a_proxys_limit_of_calls_is_kept(bench: Bench) -> None:
     assert len(bench.wire().calls()) == 2
     bench.answer(calls[0])
     assert len(bench.wire().calls()) == 3
+
+
+def test_a_proxy_that_has_not_named_its_limit_gets_few_calls_until_it_does(bench: Bench) -> None:
+    for _ in range(UNWELCOMED_CALLS + 10):
+        bench.call()
+    assert len(bench.wire().calls()) == UNWELCOMED_CALLS
+    bench.welcome()
+    bench.wait(0.0)
+    assert len(bench.wire().calls()) == UNWELCOMED_CALLS + 10
 
 
 def test_what_a_full_line_does_not_take_waits_for_room(bench: Bench) -> None:
