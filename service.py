@@ -165,6 +165,7 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
         roles=lambda snapshot: list(_roles(config, wanted, snapshot)),
         parts=list(_parts(config, wanted)),
         fronts=_fronts(config, wanted),
+        controls=list(_controls(config, wanted)),
         sockets=list(_sockets(config, wanted)),
         needs_models="llm" in wanted,
         is_strict=is_strict,
@@ -176,8 +177,7 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
 def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
     from services.launching.home import Home
     from services.launching.places import here
-    from services.launching.ports import are_free
-    from services.launching.readiness import connected, face_settled, proxy_settled, worker_settled
+    from services.launching.readiness import connected, face_settled, leaves, proxy_settled, worker_settled
     from services.launching.roles import Role, Stage
 
     def command(*words: str) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
             yield Role(
                 place.role, _part_of_proxy(name, wanted), command("proxy", name, *number), Stage.PROXY,
                 proxy_settled(connect, place.pair.front_end.address, Home(config.home), workers),
-                partial(are_free, place.pair),
+                partial(leaves, config.control_address(name, place.number)),
             )  # fmt: skip
         takes_calls = worker_settled(
             connect, [place.pair.front_end.address for place in ours], config.service(name).fronts
@@ -229,6 +229,15 @@ def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
 def _fronts(config: Config, wanted: list[str]) -> dict[str, list[str]]:
     """Which proxies know the workers that run here."""
     return {name: config.service(name).fronts for name in config.enabled_services if name in wanted}
+
+
+def _controls(config: Config, wanted: list[str]) -> Iterator[str]:
+    """The control socket of each proxy that runs here."""
+    from services.launching.places import here
+
+    for name in config.enabled_services if "proxy" in wanted else ():
+        for place in here(config, name):
+            yield config.control_address(name, place.number)
 
 
 def _sockets(config: Config, wanted: list[str]) -> Iterator[Socket]:

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from .client import Client
-from .errors import RagqError
+from .errors import RagqError, RequestError
 from .status import ServiceStats, ServiceStatus, WorkerStatus
+from .system import STATS
+from .wire import Nothing
 
 STATES = ("ready", "starting", "draining", "down")
 
@@ -79,9 +81,16 @@ class Overview:
         client = self._clients[service, number]
         try:
             status = client.status(timeout_s)
+            return ProxyReport(service, number, client.address, status, self._stats(client, timeout_s))
         except RagqError as error:
-            status = ServiceStatus(service=service, state="down", note=error.message)
-        return ProxyReport(service, number, client.address, status)
+            down = ServiceStatus(service=service, state="down", note=error.message)
+            return ProxyReport(service, number, client.address, down)
+
+    def _stats(self, client: Client, timeout_s: float) -> ServiceStats | None:
+        try:
+            return client.call(STATS, Nothing(), timeout_s=timeout_s)
+        except RequestError:  # this key may not ask, or the proxy is older than the question
+            return None
 
     def close(self) -> None:
         """Close every connection."""

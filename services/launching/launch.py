@@ -20,6 +20,7 @@ from services.launching import orders, ports, provision
 from services.launching.home import Home
 from services.launching.keyring import Keyring
 from services.launching.liaison import Liaison
+from services.launching.notices import Notices
 from services.launching.readiness import Answered, Part, connected, watch
 from services.launching.roles import Role
 from services.launching.screen import Screen
@@ -38,6 +39,7 @@ class Plan:
         roles: makes the processes, given the file with the configuration that they are to read.
         parts: what to wait for before the mesh counts as ready.
         fronts: the proxies that know the workers that run here, by service.
+        controls: the control sockets of the proxies that run here.
         sockets: ports that have to be free.
         needs_models: the LLM service is among the roles.
         is_strict: end with an error unless everything becomes ready.
@@ -49,6 +51,7 @@ class Plan:
     roles: Callable[[Path], list[Role]]
     parts: list[Part]
     fronts: dict[str, list[str]]
+    controls: list[str]
     sockets: list[ports.Socket]
     needs_models: bool
     is_strict: bool = False
@@ -78,12 +81,14 @@ def launch(loaded: Loaded, plan: Plan) -> int:
             provision.provide(config, screen.say, screen.console)
         log = LogFile(home.logs / "launcher.log")
         _log_to(log)
+        notices = Notices(plan.controls)
         supervisor = Supervisor(
-            plan.roles(home.keep(config)), home, env=child_env(), tell=screen.say, dice=random.random
-        )
+            plan.roles(home.keep(config)), home, env=child_env(), tell=screen.say, dice=random.random,
+            mourn=notices.ended,
+        )  # fmt: skip
         _stop_on_signals(supervisor)
         try:
-            with orders.taken(orders.door(config), supervisor.events.put):
+            with orders.taken(orders.door(config), supervisor.events.put), notices:
                 return _Run(loaded, plan, supervisor, screen, began).run()
         finally:
             log.close()

@@ -11,10 +11,13 @@ from typing import Protocol
 
 import click
 
+from clients.client import Client
 from clients.config import Config
 from clients.errors import BadRequest, DeadlineExceeded, Forbidden, NotFound
 from clients.mesh import Ragq
 from clients.status import WorkerStatus
+from clients.system import DRAIN, HEALTH
+from clients.wire import Nothing
 from services.launching import orders
 from services.launching.home import Home, read_roles
 from services.launching.places import places
@@ -64,14 +67,21 @@ def drain(session: Session, service: str, number: int, worker: str, timeout_s: f
     if worker:
         _drain_worker(config, worker, timeout_s)
     else:
-        _drain_proxy(config, service, number)
+        _drain_proxy(config, service, number, timeout_s)
 
 
-def _drain_proxy(config: Config, service: str, number: int) -> None:
+def _drain_proxy(config: Config, service: str, number: int, timeout_s: float) -> None:
     known = {place.number: place.role for place in places(config, service)}
     if number not in known:
         raise NotFound(f"{service} has no proxy {number}", help=f"its numbers are {', '.join(map(str, known))}")
-    _order(config, known[number])
+    if Home(config.home).owner():
+        _order(config, known[number])
+        return
+    with Client(config.control_address(service, number), timeout_s=timeout_s) as client:
+        pid = client.call(HEALTH, Nothing()).pid
+        client.call(DRAIN, Nothing())
+    _await_end(pid, timeout_s)
+    click.echo(f"pid {pid} ended")
 
 
 def _order(config: Config, role: str) -> None:

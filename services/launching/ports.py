@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.config import Config, Endpoint, Pair
+from clients.config import Config, Endpoint
 from clients.errors import ConfigError, PortBusy, RagqError
 from services.launching.places import Place, here
 
@@ -101,12 +101,6 @@ def is_free(wanted: Socket) -> bool:
             ) from None
         return False
     return True
-
-
-def are_free(pair: Pair) -> bool:
-    """Whether a proxy could bind both of its ends now; of a socket file nobody can tell."""
-    ends = (pair.front_end, pair.back_end)
-    return all(end.protocol == "tcp" and is_free(_socket("proxy", end)) for end in ends)
 
 
 def holder(port: int) -> Holder | None:

@@ -15,6 +15,8 @@ from clients.config import Config, Face
 from clients.errors import ConfigError, RagqError
 from clients.keys import credential_of
 from clients.status import ServiceStatus, WorkerStatus
+from clients.system import HEALTH
+from clients.wire import Nothing
 from services.launching.home import Home, read_roles
 
 INTERVAL_S = 0.1
@@ -128,6 +130,15 @@ def proxy_settled(connect: Connect, front: str, home: Home, workers: Collection[
         return status is not None and status.pid == pid and running <= {worker.pid for worker in _here(status)}
 
     return is_settled
+
+
+def leaves(control: str) -> bool:
+    """Whether a proxy drains, so that its successor may listen beside it."""
+    try:
+        with Client(control, timeout_s=TRY_S) as client:
+            return client.call(HEALTH, Nothing()).state == "draining"
+    except RagqError:
+        return False
 
 
 def worker_settled(connect: Connect, ours: Sequence[str], fronts: Sequence[str]) -> Callable[[int], bool]:

@@ -47,6 +47,7 @@ class Supervisor:
     Args:
         tell: shows a line to the person at the console.
         dice: gives numbers from 0 to 1.
+        mourn: told at once of the pid of each worker that has ended.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Supervisor:
         env: Mapping[str, str],
         tell: Callable[[str], None],
         dice: Callable[[], float],
+        mourn: Callable[[int], None] = lambda _pid: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.is_stopping = False
         self._home, self._env, self._tell, self._clock = home, env, tell, clock
+        self._mourn = mourn
         self._roll: Roll | None = None
         ordered = sorted(roles, key=lambda role: role.stage)
         self.seats = [Seat(role, RestartPolicy(dice), LogFile(home.logs / f"{role.name}.log")) for role in ordered]
@@ -219,6 +222,8 @@ class Supervisor:
         seat = self._seat(child)
         if seat is None or child.exit is None:
             return
+        if seat.role.stage is Stage.WORKER:
+            self._mourn(child.pid)
         was_asked = child is seat.leaving
         seat.forget(child)
         if was_asked:

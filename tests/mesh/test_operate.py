@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import httpx
 import pytest
 
 from clients import Client
 from clients.llm import EMBED, Embed
 from services.launching.home import Home, read_roles
 from tests.conftest import ROOT, TOY, LiveMesh, environment, free_ports, merged, start_mesh
+from tests.unit.http.reader import read
 
 pytestmark = pytest.mark.mesh
 
@@ -148,3 +150,22 @@ def test_the_proxies_log_who_came_and_who_left(pair: LiveMesh) -> None:
     said = [(record["role"], record["text"]) for record in json.loads(done.stdout) if record["logger"] == "ragq.proxy"]
     assert {role for role, _ in said} == {"proxy-llm-1"}
     assert any("came; it takes" in text for _, text in said)
+
+
+def test_prometheus_gets_what_both_proxies_counted(pair: LiveMesh) -> None:
+    pair.client().llm.embed(["one"])
+    url = f"http://127.0.0.1:{pair.http_port}/metrics"
+    first, second = (read(httpx.get(url, timeout=20).text) for _ in range(2))
+    for proxy in ("0", "1"):
+        assert first.value("ragq_up", service="llm", proxy=proxy) == 1
+        assert first.value("ragq_slots", service="llm", proxy=proxy) > 0
+    for key, value in first.values.items():
+        if key[0].endswith(("_total", "_bucket", "_count", "_sum")):
+            assert second.values[key] >= value, key
+    ended = {labels for name, labels in first.values if name == "ragq_method_calls_total"}
+    assert any(("method", "llm.embed") in labels for labels in ended)
+
+
+def test_built_in_methods_can_be_called_of_any_service(pair: LiveMesh) -> None:
+    assert json.loads(pair.run("call", "llm._sys.health").stdout)["state"] == "ready"
+    assert json.loads(pair.run("call", "llm._sys.stats").stdout)["slots"] > 0

@@ -179,3 +179,17 @@ def test_only_stuck_workers_of_this_machine_are_told(tmp_path: Path) -> None:
     workers = [WorkerStatus(str(pid), pid, host, state, 1, 0) for state, host, pid in views]  # type: ignore[arg-type]
     report(MeshStatus([ServiceStatus("llm", "ready", workers)]), told.append)
     assert told == [Stuck(3)]
+
+
+def test_the_end_of_a_worker_is_told_at_once_and_that_of_a_face_to_nobody(tmp_path: Path) -> None:
+    dead: list[int] = []
+    mesh = supervisor(tmp_path, [], dead.append, worker=SERVES, face=SERVES)
+    mesh.start()
+    before = pids(mesh)
+    for seat in mesh.seats:
+        assert seat.child
+        seat.child.kill()
+    while any(seat.restart_at is None for seat in mesh.seats):
+        mesh.step(5)
+    assert dead == [before["worker"]]
+    mesh.drain()

@@ -17,7 +17,7 @@ from . import show
 from .options import standard_text, trace_option
 from .session import Session
 
-CONTRACTS = ("clients.llm", "clients.index", "clients.tuning")
+CONTRACTS = ("clients.llm", "clients.index", "clients.tuning", "clients.system")
 
 
 @click.command()
@@ -69,6 +69,8 @@ def _method(service: str, name: str) -> tuple[Method[Any, Any, Any], bool]:
     if not name:
         raise BadRequest(f"'{service}' names no method", help="write SERVICE.METHOD, such as llm.models")
     ours = known()
+    if name in ours and name.startswith("_sys."):
+        return ours[name], True
     full = f"{service}.{name}"
     if full in ours:
         return ours[full], True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import select
 import signal
-import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.mesh import Ragq
+from clients.sockets import Wake
 
 from . import show
 from .load import Board, Load, Look, WorkerLoad, board
@@ -64,7 +65,7 @@ def _print(found: Board) -> None:
 
 def _watch(mesh: Ragq) -> None:
     """Draw until somebody ends it. A signal raises nothing, so that the terminal is always put back as it was."""
-    ended = threading.Event()
+    ended = Wake()  # an Event's own lock may be held by the very thread that the signal interrupts
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ended.set()
@@ -73,7 +74,7 @@ def _watch(mesh: Ragq) -> None:
         signal.signal(number, end)
     before = _look(mesh)
     with Live(_drawn(board(before, before)), console=show.terminal(), screen=True, auto_refresh=False) as live:
-        while not ended.wait(INTERVAL_S):
+        while not select.select([ended.reader], [], [], INTERVAL_S)[0]:
             now = _look(mesh)
             live.update(_drawn(board(before, now)), refresh=True)
             before = now
