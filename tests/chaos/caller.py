@@ -4,7 +4,8 @@
 
     python -m tests.chaos.caller METHOD RATE SECONDS MARKS ADDRESS...
 
-SIGTERM ends it when every call has its outcome. MARKS is a file in which the service notes each run of
+SIGTERM ends it when every call has its outcome. SECONDS is how long the service holds a call, or, of the
+method ``legacy``, how long a REQ socket waits for an answer. MARKS is a file in which the service notes each run of
 a call, or empty.
 """
 
@@ -28,8 +29,6 @@ import zmq
 from clients import Client, RagqError, sockets
 from tests.mesh.processes import Process, Processes
 from tests.mesh.trial import STEP, WAIT, Wait
-
-LEGACY_WAIT_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +86,30 @@ def call_at_a_rate(
 def calls_to(method: str, addresses: Sequence[str], seconds: float, marks: str) -> Iterator[Callable[[str], int]]:
     """What makes one call, given its mark, and returns the pid that answered."""
     if method == "legacy":
-        yield legacy_calls(addresses[0])
+        yield legacy_calls(addresses[0], seconds)
         return
     with Client(addresses) as client:
         kind = {"wait": WAIT, "step": STEP}[method]
         yield lambda mark: client.call(kind, Wait(seconds, marks, mark)).pid
 
 
-def legacy_calls(address: str) -> Callable[[str], int]:
-    """Calls by a REQ socket, one for each thread, as the older mesh's clients make them."""
+def legacy_calls(address: str, wait_s: float) -> Callable[[str], int]:
+    """Calls by a REQ socket, one for each thread, as the older mesh's clients make them; a silent one is replaced."""
     own = threading.local()
 
     def call(_mark: str) -> int:
         if not hasattr(own, "socket"):
             own.socket = sockets.context().socket(zmq.REQ)
             own.socket.set(zmq.LINGER, 0)
-            own.socket.set(zmq.RCVTIMEO, LEGACY_WAIT_MS)
+            own.socket.set(zmq.RCVTIMEO, int(wait_s * 1000))
             own.socket.connect(address)
-        own.socket.send(msgpack.packb({"cmd": "LLM_CONFIG"}))
-        answer = msgpack.unpackb(own.socket.recv())
+        try:
+            own.socket.send(msgpack.packb({"cmd": "LLM_CONFIG"}))
+            answer = msgpack.unpackb(own.socket.recv())
+        except zmq.Again:
+            own.socket.close()
+            del own.socket
+            raise
         if answer["code"] != 200:
             raise RagqError(answer["error"])
         return 0

@@ -77,7 +77,7 @@ def test_no_call_fails_and_none_runs_twice_while_every_process_is_replaced(
 def test_no_call_of_a_req_socket_fails_while_every_worker_is_replaced(tmp_path: Path) -> None:
     with processes(tmp_path, "", "llm", embed=TOY, rerank=TOY, generate=TOY) as mesh:
         _, workers = mesh.start_mesh(2)
-        caller = call_at_a_rate(mesh, "legacy", 20)
+        caller = call_at_a_rate(mesh, "legacy", 20, seconds=60)
         answered(caller, 20)
         replace_workers(mesh, workers)
         answered(caller, 20)
@@ -100,3 +100,17 @@ def test_a_single_proxy_that_is_replaced_costs_no_call(tmp_path: Path, measured:
     measured("the slowest call while the only proxy is replaced", max(outcome.took_s for outcome in ended), "s")
     assert Counter(outcome.error for outcome in ended).keys() == {""}
     assert set(Counter(marks.read_text().split()).values()) == {1}
+
+
+def test_a_req_socket_whose_proxy_is_replaced_is_answered_or_waits_its_own_time(tmp_path: Path) -> None:
+    """It cannot be told that a proxy leaves: what it sends in the moment of the end has no answer."""
+    with processes(tmp_path, "", "llm", embed=TOY, rerank=TOY, generate=TOY) as mesh:
+        proxy, _ = mesh.start_mesh(2)
+        caller = call_at_a_rate(mesh, "legacy", 20, seconds=10)
+        for _ in range(3):
+            answered(caller, 20)
+            (proxy,) = replace_proxies(mesh, [proxy], 2)
+        answered(caller, 20)
+        ended = Counter(outcome.error.partition(":")[0] for outcome in caller.finish())
+    assert ended.keys() <= {"", "Again"}
+    assert ended["Again"] < ended[""] / 4
