@@ -91,6 +91,18 @@ class Peer:
         self._is_connected = self.has_news = self._address.startswith("inproc:")
         self._has_changed = False
 
+    def fds(self) -> list[int]:
+        """File descriptors that tell of messages and of changes, other ones after ``renew``.
+
+        They tell only of what was not looked at yet: have ``receive`` give out all there is, and ask
+        ``has_mail`` after each ``send``.
+        """
+        return [int(Bare.get(source, zmq.FD)) for source in (self.socket, self.monitor)]
+
+    def has_mail(self) -> bool:
+        """Whether a message has come."""
+        return bool(int(Bare.get(self.socket, zmq.EVENTS)) & READABLE)
+
     def wait(self, timeout_ms: int) -> bool:
         """Until something came, the connection changed, or another thread woke this one; whether a message came."""
         ready = readable([self.socket, self.monitor, self.wake.reader], timeout_ms)

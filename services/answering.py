@@ -48,7 +48,6 @@ class Answering:
     def _answer(self, running: Running, envelope: Envelope, buffers: list[Any], send: Send) -> Sequence[Buffer]:
         if running.inbox is not None:
             running.call.input = running.inbox
-            running.inbox.open()
         try:
             with self._step(running, envelope):
                 reply = self._handling.serve(envelope, buffers, running.call, _emitter(running, send))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import resource
 import signal
@@ -10,7 +9,6 @@ import socket
 import struct
 import time
 import uuid
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,228 +17,234 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any
 
-from clients import sockets
 from clients.config import Config
-from clients.errors import RagqError
+from clients.errors import BadRequest, RagqError
 from clients.keys import Credential, credential_of
 from clients.packing import Buffer
-from clients.peer import Peer, readable
-from clients.wire import DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode, read_failure
+from clients.wire import BEAT_INTERVAL_S, DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode, read_failure
 from services.answering import Answering
 from services.handling import Handling
-from services.line import OFFER_INTERVAL_S, Line, shares
+from services.line import Line, Session
 from services.plugins import load_service
 from services.running import Inbox, Key, Outbox, Running
 from services.service import Call, Service
+from services.shares import share
 from services.threads import Threads
+from services.watch import Watch
 
 ROUTE_MS = struct.Struct("<I")
-MAX_BURST = 100
 DRAIN_S = 30.0
 LEAVE_S = 1.0
-TURN_S = 0.1
-log = logging.getLogger("ragq.worker")
 
 
 class Worker:
-    """A worker of one service at its proxies.
+    """A worker of one service at all its proxies.
 
-    One thread, the one that calls ``run``, owns the sockets; handlers run in others.
+    One thread, the one that calls ``run``, hears what comes; handlers run in others. Whatever they do,
+    the proxies are told twice a second that this process is alive.
 
     Args:
-        addresses: of the back of each proxy.
-        slots: calls at a time; 0 leaves it to the service.
-        credential: who this worker is; None for a mesh without keys.
+        service: started already.
+        addresses: of the backs of its proxies.
+        slots: calls at a time, all proxies together; 0 means the service's own choice.
+        credential: in a mesh with keys.
     """
 
     def __init__(
-        self,
-        service: Service,
-        addresses: str | Sequence[str],
-        slots: int = 0,
-        credential: Credential | None = None,
+        self, service: Service, addresses: str | Sequence[str], slots: int = 0, credential: Credential | None = None
     ) -> None:
         self.service = service
         self.slots = slots or service.slots
         self._handling = Handling(service)
         self._answering = Answering(self._handling, f"{socket.gethostname()}:{os.getpid()}")
         self._threads = Threads(service.name)
-        self._wake = sockets.Wake()
-        listed = [addresses] if isinstance(addresses, str) else addresses
-        self._lines = [self._line(address, credential) for address in listed]
-        self._answers: deque[tuple[Line, Running, Sequence[Buffer]]] = deque()
-        self._is_asleep = False
-        self._look_at = 0.0
-        self._drain_by: float | None = None
+        self._watch = Watch()
+        backs = [addresses] if isinstance(addresses, str) else addresses
+        self._lines = [Line(address, self._watch, credential) for address in backs]
+        self._running: set[Running] = set()
         self._ready = Ready(
             uuid=uuid.uuid4().hex, pid=os.getpid(), host=socket.gethostname(), service=service.name,
             methods=self._handling.names, slots=self.slots, started_at=time.time(),
             max_stall_s=service.max_stall_s, version=_version(),
         )  # fmt: skip
-
-    def _line(self, address: str, credential: Credential | None) -> Line:
-        server_key = credential.back if credential else ""
-        return Line(
-            address,
-            Peer(address, linger_ms=sockets.LINGER_MS, credential=credential, server_key=server_key, wake=self._wake),
-        )
+        self._beat_at = time.monotonic() + BEAT_INTERVAL_S
+        self._note, self._is_noting = "", False
+        self._due = self._lag_s = 0.0
+        self._drain_by: float | None = None
 
     def stop(self) -> None:
         """Drain: take no new calls, let the ones under way end; a second time: at once."""
         now = time.monotonic()
         self._drain_by = now if self._drain_by is not None else now + DRAIN_S
-        self._wake.set()
+        self._watch.wake.set()
 
     def run(self) -> None:
         """Serve until stopped and drained."""
-        while not self._is_over():
-            self._turn(TURN_S if self._known() else OFFER_INTERVAL_S)
-            self._present(time.monotonic())
-        self._leave()
+        self._look_for_note()
         for line in self._lines:
-            line.peer.close()
-        self._wake.close()
-
-    def _known(self) -> list[Line]:
-        return [line for line in self._lines if line.is_known]
-
-    def _num_running(self) -> int:
-        return sum([len(line.running) for line in self._lines])
+            line.look(time.monotonic())  # within a process a connection is there from the start
+        self._share_out()
+        while not self._is_over():
+            self._turn()
+        self._leave()
 
     def _is_over(self) -> bool:
         if self._drain_by is None:
             return False
-        known = self._known()
-        is_idle = all(line.is_drained and line.is_flushed for line in known) and not self._answers
-        return (is_idle and not self._num_running()) or not known or time.monotonic() >= self._drain_by
+        known = [line for line in self._lines if line.is_known]
+        idle = all(line.is_drained and line.has_sent_all for line in known) and not self._running
+        return idle or time.monotonic() >= self._drain_by or not known
 
     def _leave(self) -> None:
-        """Say goodbye; the proxy's answer to a last DRAIN proves that it has read every reply."""
-        for line in self._known():
-            line.ask_to_drain()
+        """Say goodbye; a proxy's answer to a last DRAIN proves that it has read every reply."""
+        for line in self._lines:
+            if line.is_known:
+                line.is_drained = False
+                line.drain()
         leave_by = time.monotonic() + LEAVE_S
-        while not all(line.is_drained for line in self._known()) and time.monotonic() < leave_by:
-            self._turn(0.05)
-        for line in self._known():
-            line.control(Envelope(Kind.BYE, 0))
+        while any(line.is_known and not line.is_drained for line in self._lines) and time.monotonic() < leave_by:
+            self._turn()
+        for line in self._lines:
+            line.close()
+        self._watch.close()
 
-    # -- one turn --------------------------------------------------------------------------------
+    # -- the I/O thread's turns ------------------------------------------------------------------
 
-    def _turn(self, pause_s: float) -> None:
-        ready = self._sleep(pause_s)
+    def _turn(self) -> None:
+        ready = self._watch.sleep([fd for line in self._lines for fd in line.fds], self._pause_s)
         now = time.monotonic()
+        self._lag_s = max(self._lag_s, now - self._due)
         for line in self._lines:
-            if line.peer.socket in ready:
-                self._receive(line)
-            if line.peer.monitor in ready or now >= self._look_at:
+            messages, changes = line.fds
+            if messages in ready or line.has_mail:
+                for frames in line.receive():
+                    if line.is_connected:
+                        self._heard(line, frames, now)
+            if changes in ready or now >= self._beat_at:
                 line.look(now)
-            line.flush()
-        if now >= self._look_at:
-            self._look_at = now + TURN_S
-        self._send_answers()
+            line.tick(now)
+        if self._drain_by is None:
+            self._share_out()
+        else:
+            self._drain()
+        if now >= self._beat_at:
+            self._beat(now)
 
-    def _sleep(self, pause_s: float) -> list[Any]:
-        """Wait for messages; a thread that leaves an answer meanwhile ends the wait, and only then has to."""
-        sources: list[Any] = [self._wake.reader]
+    def _pause_s(self) -> float:
+        now = time.monotonic()
+        timers = [line.next_timer(now) for line in self._lines]
+        moments = [self._beat_at, *(timer for timer in timers if timer is not None)]
+        if self._drain_by is not None:
+            moments.append(self._drain_by)
+        self._due = max(now, min(moments))
+        has_work = any(line.has_mail or line.can_send for line in self._lines)
+        return 0.0 if has_work else self._due - now
+
+    def _share_out(self) -> None:
+        """Offer this worker to the proxies that are there; the slots are theirs in about equal parts."""
+        lines = [line for line in self._lines if line.is_usable]
+        first = int(self._ready.uuid[:8], 16)
+        for i, line in enumerate(lines):
+            slots = share(self.slots, len(lines), (first + i) % len(lines))
+            if line.share != slots:
+                line.offer(replace(self._ready, slots=slots))
+
+    def _drain(self) -> None:
         for line in self._lines:
-            sources += (line.peer.socket, line.peer.monitor)
-        self._is_asleep = True
-        ready = readable(sources, 0 if self._answers else int(pause_s * 1000))
-        self._is_asleep = False
-        if self._wake.reader in ready:
-            self._wake.clear()
-        return ready
+            if line.is_known and not line.is_draining:
+                line.drain()
 
-    def _receive(self, line: Line) -> None:
-        for route, *frames in line.peer.receive(at_most=MAX_BURST):
-            with suppress(
-                RagqError
-            ):  # no envelope, no call that could be answered; beats tell the proxy what is missing
-                self._heard(line, route, decode(frames[0] if frames else b""), frames[1:])
+    def _beat(self, now: float) -> None:
+        self._beat_at = now + BEAT_INTERVAL_S
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        about = Beat([], resident_bytes(), self._note, self._lag_s, usage.ru_utime + usage.ru_stime)
+        self._lag_s = 0.0
+        for line in self._lines:
+            if line.is_known:
+                running = [(call.route, call.id) for call in list(line.session.calls.values())]
+                line.beat(replace(about, running=running))
+        self._look_for_note()
 
-    def _heard(self, line: Line, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
-        key = (route[: -ROUTE_MS.size], envelope.id)
+    def _look_for_note(self) -> None:
+        """Ask the service in a handler's thread: it may have to wait for a lock, and beats must not."""
+        if not self._is_noting:
+            self._is_noting = True
+            self._threads.start(self._take_note)
+
+    def _take_note(self) -> None:
+        self._note = self._handling.note()
+        self._is_noting = False
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def _heard(self, line: Line, frames: list[Any], now: float) -> None:
+        try:
+            if len(frames) < 2:
+                raise BadRequest(f"a message of {len(frames)} frames; it has to begin with a route and an envelope")
+            route, envelope = frames[0], decode(frames[1])
+            if not route:
+                self._about_line(line, envelope, now)
+            elif len(route) > ROUTE_MS.size:
+                self._about_call(line, route, envelope, frames[2:], now)
+            else:
+                raise BadRequest(f"a route of {len(route)} bytes")
+        except RagqError as error:
+            line.violated(error, now)
+
+    def _about_line(self, line: Line, envelope: Envelope, now: float) -> None:
         match envelope.kind:
-            case Kind.CALL if len(route) > ROUTE_MS.size:
-                self._start(line, key, route, envelope, buffers)
-            case Kind.CANCEL | Kind.CREDIT | Kind.CHUNK | Kind.END:
-                if (running := line.running.get(key)) is not None:
-                    running.heard(envelope, buffers)
             case Kind.RESET:
-                line.is_known = False
+                line.forgotten()
             case Kind.DRAIN:
                 line.is_drained = True
-            case Kind.ERROR if not route:
-                line.refused(read_failure(envelope), time.monotonic())
-            case Kind.BYE if not line.running:
-                line.leave()
+            case Kind.ERROR:
+                line.refused(read_failure(envelope), now)
+            case Kind.BYE if not line.session.calls and line.has_sent_all:
+                line.move(now)
 
-    def _start(self, line: Line, key: Key, route: bytes, envelope: Envelope, buffers: list[Any]) -> None:
-        if key in line.running:
-            return
-        if self._num_running() >= self.slots:
-            line.peer.send([route, Envelope(Kind.NACK, envelope.id).encode()])
+    def _about_call(self, line: Line, route: bytes, envelope: Envelope, buffers: list[Any], now: float) -> None:
+        key = (route[: -ROUTE_MS.size], envelope.id)
+        running = line.session.calls.get(key)
+        if running is not None:
+            running.heard(envelope, buffers)
+        elif envelope.kind is Kind.CALL:
+            self._start(line, key, route, envelope, buffers, now)
+
+    def _start(self, line: Line, key: Key, route: bytes, envelope: Envelope, buffers: list[Any], now: float) -> None:
+        session = line.session
+        if len(self._running) >= self.slots:
+            line.leave(session, [route, Envelope(Kind.NACK, envelope.id).encode()])
             return
         (waited_ms,) = ROUTE_MS.unpack(route[-ROUTE_MS.size :])
-        call = Call(time.monotonic() + ((envelope.ttl_ms or DEFAULT_TTL_MS) - waited_ms) / 1000)
-        running = Running(route, envelope.id, call, line.epoch)
+        call = Call(now + ((envelope.ttl_ms or DEFAULT_TTL_MS) - waited_ms) / 1000)
+        running = Running(route, envelope.id, call)
         if envelope.flags & Flag.WANTS_STREAM:
             running.outbox = Outbox(envelope.id, call, envelope.seq)
         if envelope.flags & Flag.STREAMS_INPUT:
-            running.inbox = Inbox(call, partial(self._grant, line, running))
-        line.running[key] = running
-        self._threads.start(partial(self._serve, line, key, running, envelope, buffers))
+            running.inbox = Inbox(call, partial(_grant, line, session, running))
+        session.calls[key] = running
+        self._running.add(running)
+        self._threads.start(partial(self._serve, line, session, key, running, envelope, buffers))
 
-    # -- handlers' threads -----------------------------------------------------------------------
+    # -- a handler's thread ----------------------------------------------------------------------
 
-    def _serve(self, line: Line, key: Key, running: Running, envelope: Envelope, buffers: list[Any]) -> None:
-        frames = self._answering.frames(running, envelope, buffers, partial(self._answer, line, running))
-        if running.epoch is line.epoch:
-            line.running.pop(key, None)
-        self._answer(line, running, frames)
+    def _serve(
+        self, line: Line, session: Session, key: Key, running: Running, envelope: Envelope, buffers: list[Any]
+    ) -> None:
+        frames = self._answering.frames(running, envelope, buffers, partial(_leave, line, session, running))
+        del session.calls[key]
+        self._running.discard(running)
+        line.send(session, [running.route, *frames])
+        if self._drain_by is not None:
+            self._watch.rouse()
 
-    def _grant(self, line: Line, running: Running, num_chunks: int) -> None:
-        self._answer(line, running, [Envelope(Kind.CREDIT, running.id, seq=num_chunks).encode()])
 
-    def _answer(self, line: Line, running: Running, frames: Sequence[Buffer]) -> None:
-        self._answers.append((line, running, frames))
-        if self._is_asleep:
-            self._wake.set()
+def _leave(line: Line, session: Session, running: Running, frames: Sequence[Buffer]) -> None:
+    line.leave(session, [running.route, *frames])
 
-    # -- out -------------------------------------------------------------------------------------
 
-    def _send_answers(self) -> None:
-        while self._answers:
-            line, running, frames = self._answers.popleft()
-            line.answer(running, frames)
-
-    def _present(self, now: float) -> None:
-        """Beat where this worker is known, offer it where it is not, and ask for an end when it is to stop."""
-        for line in self._lines:
-            late_s = now - line.due_at
-            if late_s < 0:
-                continue
-            line.tried(now)
-            if line.is_known:
-                line.beat(self._beat(line, late_s))
-            elif self._drain_by is None and not line.is_refused:
-                line.offer(self._ready)
-        if self._drain_by is None:
-            self._share()
-        for line in self._known() if self._drain_by is not None else ():
-            if not line.is_asked:
-                line.ask_to_drain()
-
-    def _share(self) -> None:
-        known = self._known()
-        for line, slots in zip(known, shares(self.slots, len(known)), strict=True):
-            if line.slots != slots:
-                line.offer(replace(self._ready, slots=slots))
-
-    def _beat(self, line: Line, late_s: float) -> Beat:
-        held = [(running.route, running.id) for running in list(line.running.values())]
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return Beat(held, resident_bytes(), self._handling.note(), late_s, usage.ru_utime + usage.ru_stime)
+def _grant(line: Line, session: Session, running: Running, num_chunks: int) -> None:
+    line.leave(session, [running.route, Envelope(Kind.CREDIT, running.id, seq=num_chunks).encode()])
 
 
 def resident_bytes() -> int:

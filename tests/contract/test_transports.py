@@ -191,13 +191,13 @@ def test_leaving_a_stream_frees_its_slot(mesh: Mesh) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_a_cancelled_call_ends_at_the_caller_and_frees_its_slot(mesh: Mesh) -> None:
+def test_a_cancelled_call_ends_at_the_caller_and_frees_its_slot(mesh: Mesh, tmp_path: Path) -> None:
     mesh.start_proxy()
     mesh.start_worker(slots=1)
     client = mesh.client()
-    call = pending(WAIT, pack(Wait(30)), time.monotonic() + 30)
+    call = pending(WAIT, pack(Wait(30, str(tmp_path / "began"))), time.monotonic() + 30)
     client.link().submit(call)
-    until(lambda: client.status().running == 1)
+    until((tmp_path / "began").exists)
     client.link().cancel(call)
     until(lambda: isinstance(call.outcome, errors.Cancelled))
     assert client.call(SEEN, Nothing()).cancelled == 1

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from clients import sockets
 from clients.config import Config
-from clients.errors import DeadlineExceeded
+from clients.errors import DeadlineExceeded, Forbidden
 from clients.packing import pack, unpack_map
 from clients.reading import read
-from clients.wire import STREAM_CREDIT, Beat, Envelope, Flag, Kind, Ready, decode, read_failure
+from clients.wire import STREAM_CREDIT, Beat, Envelope, Flag, Kind, Ready, decode, failure_envelope, read_failure
 from services.worker import Worker, resident_bytes
+from tests.conftest import free_ports
 from tests.unit.services.trial_desk import COUNT, SAY, Desk, Say
 
 pytestmark = pytest.mark.process
@@ -26,15 +28,35 @@ WAITED = struct.Struct("<I")
 class Proxy:
     """The other end: it says what a proxy says, and reads what a worker answers."""
 
-    def __init__(self) -> None:
-        self.address = f"inproc://{uuid.uuid4().hex}"
+    def __init__(self, address: str = "") -> None:
+        self.address = address or f"inproc://{uuid.uuid4().hex}"
         self._router = sockets.router(self.address)
         self.desk = Desk(Config())
-        self.worker = Worker(self.desk, self.address)
+
+    def start(self, *others: Proxy) -> Proxy:
+        """Start a worker of this proxy, and of others."""
+        self.worker = Worker(self.desk, [self.address, *(other.address for other in others)])
         self.thread = threading.Thread(target=self.worker.run, daemon=True)
         self.thread.start()
-        self._id, _, frame = self._router.recv_multipart()
-        self.greeting = decode(frame)
+        self.greet()
+        return self
+
+    def greet(self) -> None:
+        """Let a worker present itself, over this connection or the next one."""
+        while True:
+            assert self._router.poll(10_000), "no worker came"
+            self._id, route, frame = self._router.recv_multipart()
+            self.greeting = decode(frame)
+            if route == b"" and self.greeting.kind is Kind.READY:
+                return
+
+    def ready(self) -> Ready:
+        """What the worker said of itself."""
+        return read(Ready, unpack_map(self.greeting.body))
+
+    def send(self, *frames: bytes) -> None:
+        """Send anything to the worker."""
+        self._router.send_multipart([self._id, *frames])
 
     def say(self, envelope: Envelope, client: bytes = b"client", waited_ms: int = 0) -> None:
         self._router.send_multipart([self._id, client + WAITED.pack(waited_ms), envelope.encode()])
@@ -49,17 +71,26 @@ class Proxy:
                 return envelope
         raise AssertionError(f"no {kinds} came")
 
-    def close(self) -> None:
+    def close(self, *others: Proxy) -> None:
         self.worker.stop()
         while self.thread.is_alive():
-            if self._router.poll(20) and decode(self._router.recv_multipart()[2]).kind is Kind.DRAIN:
-                self.control(Kind.DRAIN)
-        self._router.close(0)
+            for proxy in (self, *others):
+                if proxy._router.poll(20) and decode(proxy._router.recv_multipart()[2]).kind is Kind.DRAIN:
+                    proxy.control(Kind.DRAIN)
+        for proxy in (self, *others):
+            proxy._router.close(0)
 
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    proxy = Proxy()
+    proxy = Proxy().start()
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def tcp() -> Iterator[Proxy]:
+    proxy = Proxy(f"tcp://127.0.0.1:{free_ports(1)[0]}").start()
     yield proxy
     proxy.close()
 
@@ -127,6 +158,96 @@ def test_a_beat_lists_the_calls_that_it_holds(proxy: Proxy) -> None:
     assert beat.running == [(b"client" + WAITED.pack(0), 7)]
     assert beat.note == "fine"
     proxy.say(Envelope(Kind.CANCEL, 7))
+
+
+def test_each_of_two_proxies_gets_its_share_of_the_slots() -> None:
+    second = Proxy()
+    first = Proxy().start(second)
+    try:
+        second.greet()
+        while first.ready().slots + second.ready().slots > first.desk.slots:
+            first.greet()
+        assert (first.ready().slots, second.ready().slots) == (1, 1)
+        assert first.ready().uuid == second.ready().uuid
+    finally:
+        first.close(second)
+
+
+def test_a_call_too_many_is_refused_before_it_begins(proxy: Proxy) -> None:
+    for number in range(2):
+        proxy.say(call(COUNT.key, Say("1000"), seq=1, flags=Flag.WANTS_STREAM), client=b"%d" % number)
+        proxy.hear(Kind.CHUNK)
+    proxy.say(call(SAY.key, Say("too many")))
+    assert proxy.hear(Kind.NACK, Kind.REPLY, Kind.ERROR).kind is Kind.NACK
+    assert proxy.desk.num_said == 0
+    for number in range(2):
+        proxy.say(Envelope(Kind.CANCEL, 7), client=b"%d" % number)
+        proxy.hear(Kind.ERROR)
+    proxy.say(call(SAY.key, Say("now")))
+    assert proxy.hear(Kind.NACK, Kind.REPLY).kind is Kind.REPLY
+
+
+def test_the_same_call_does_not_begin_twice(proxy: Proxy) -> None:
+    for _ in range(2):
+        proxy.say(call(COUNT.key, Say("2"), seq=1, flags=Flag.WANTS_STREAM))
+    proxy.hear(Kind.CHUNK)
+    proxy.say(Envelope(Kind.CREDIT, 7, seq=10))
+    assert proxy.hear(Kind.CHUNK, Kind.END).seq == 1
+    proxy.hear(Kind.END)
+    assert proxy.desk.closed == ["2"]
+
+
+def test_calls_of_a_proxy_that_forgot_the_worker_are_given_up(proxy: Proxy) -> None:
+    proxy.say(call(COUNT.key, Say("1000"), seq=1, flags=Flag.WANTS_STREAM))
+    proxy.hear(Kind.CHUNK)
+    proxy.control(Kind.RESET)
+    proxy.greet()
+    until(lambda: proxy.desk.closed == ["1000"])
+
+
+@pytest.mark.parametrize("frames", [[b"", b"nonsense"], [b"route\0\0\0\0", b"RQ"], [b""], [b"x", b"y"]])
+def test_a_worker_connects_again_to_a_proxy_that_talks_nonsense(tcp: Proxy, frames: list[bytes]) -> None:
+    before = tcp._id
+    tcp.say(call(COUNT.key, Say("1000"), seq=1, flags=Flag.WANTS_STREAM))
+    tcp.hear(Kind.CHUNK)
+    tcp.send(*frames)
+    tcp.greet()
+    assert tcp._id != before
+    until(lambda: tcp.desk.closed == ["1000"])
+    tcp.say(call(SAY.key, Say("again")))
+    assert tcp.hear(Kind.REPLY).id == 7
+
+
+def test_a_refused_worker_says_so_once_and_stays_quiet(tcp: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    refusal = failure_envelope(0, Forbidden("this key may not serve 'desk'"), "proxy").encode()
+    tcp.send(b"", refusal)
+    tcp.send(b"", refusal)
+    until(lambda: "may not serve" in caplog.text)
+    time.sleep(1.0)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_note_that_hangs_holds_no_beat_back(proxy: Proxy) -> None:
+    hangs = threading.Event()
+    proxy.desk.note = lambda: str(hangs.wait(20))  # type: ignore[method-assign]
+    try:
+        for _ in range(3):
+            proxy.hear(Kind.BEAT)
+    finally:
+        hangs.set()
+
+
+def test_a_beat_tells_processor_time_and_how_late_the_worker_was(proxy: Proxy) -> None:
+    beat = read(Beat, unpack_map(proxy.hear(Kind.BEAT).body))
+    assert beat.cpu_s > 0
+    assert 0 <= beat.lag_s < 10
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
 
 
 def test_resident_memory_is_told_in_bytes() -> None:
