@@ -97,6 +97,7 @@ class ServiceStats:
         refusals: calls that were not taken in, by reason.
         losses: workers that are not there any more, by cause.
         late_replies: ends of calls that nobody waited for.
+        slow_streams: calls that were cancelled because their client did not read.
     """
 
     service: str
@@ -119,4 +120,5 @@ class ServiceStats:
     expired_running: int = 0
     chunks: int = 0
     late_replies: int = 0
+    slow_streams: int = 0
     protocol_errors: int = 0

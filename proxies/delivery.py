@@ -8,17 +8,16 @@ from typing import Any
 
 from clients.errors import RagqError
 from clients.packing import pack_map
-from clients.wire import HEADER, Envelope, Kind, failure_envelope, peek, told
+from clients.wire import Envelope, Kind, failure_envelope, told
 from proxies.actions import CancelAt, Dispatch, Fail
 from proxies.dispatch import Dispatcher
+from proxies.parking import Parking, key_of
 from proxies.parties import Call
 from proxies.port import Port
 
 ROUTE_MS = struct.Struct("<I")
 UNWAITED = ROUTE_MS.pack(0)
 LONGEST_MS = 0xFFFFFFFF
-KIND_AT = 3
-PARTS = (Kind.CHUNK, Kind.CREDIT)
 PING = Envelope(Kind.PING, 0).encode()
 RESET = Envelope(Kind.RESET, 0).encode()
 
@@ -28,12 +27,16 @@ class Delivery:
 
     What is for clients leaves after each burst of messages, all at once: a message that is sent alone costs several
     times as much, because libzmq's thread has to be woken for it, and writes it alone.
+
+    Attributes:
+        parking: what clients had no room for.
     """
 
     def __init__(self, front: Port, back: Port, dispatcher: Dispatcher) -> None:
         self._front, self._send_front, self._send_back = front, front.send, back.send
         self._dispatcher = dispatcher
         self._outbox: list[list[Any]] = []
+        self.parking = Parking()
         self._route_ms = ROUTE_MS.pack
 
     def act(self) -> None:
@@ -42,15 +45,21 @@ class Delivery:
         while self._outbox:
             outbox, self._outbox = self._outbox, []
             for frames in outbox:
-                if not self._send_front(frames):
+                if (self.parking and key_of(frames) in self.parking) or not self._send_front(frames):
                     self._missed(frames)
             self._act()
 
+    def retry(self) -> None:
+        """Try again what clients had no room for."""
+        self.parking.retry(self._send_front, lambda: self._front.is_full)
+
     def _missed(self, frames: list[Any]) -> None:
         """A client is gone, or reads too slowly; a stream with a gap is worth nothing."""
-        client, head = frames[0], frames[1]
-        if len(head) >= HEADER.size and head[KIND_AT] in PARTS:
-            self._dispatcher.cancel((client, peek(head).id))
+        key = key_of(frames)
+        if key is None or (self._front.is_full and self.parking.add(key, frames)):
+            return
+        self._dispatcher.tally.slow_streams += self._front.is_full
+        self._dispatcher.cancel(key)
 
     def _act(self) -> None:
         for action in self._dispatcher.actions():

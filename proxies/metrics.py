@@ -69,6 +69,10 @@ PROXIES: tuple[Figure[ServiceStats], ...] = (
         lambda s: _by("where", {"queue": s.expired_waiting, "worker": s.expired_running}),
     ),
     Figure("ragq_stream_chunks_total", "counter", "Chunks of streams passed on.", lambda s: s.chunks),
+    Figure(
+        "ragq_slow_streams_total", "counter", "Calls cancelled because their client did not read.",
+        lambda s: s.slow_streams,
+    ),
     Figure("ragq_late_replies_total", "counter", "Answers that nobody waited for.", lambda s: s.late_replies),
     Figure(
         "ragq_protocol_errors_total", "counter", "Messages that could not be read or were not due.",

@@ -37,7 +37,7 @@ from proxies.system import System
 from proxies.watch import Watch
 
 DRAIN_TIMEOUT_S = 30.0
-LEAVING_PAUSE_S = 0.05
+RESTLESS_PAUSE_S = 0.05
 log = logging.getLogger("ragq.proxy")
 
 
@@ -149,7 +149,8 @@ class Proxy:
             self._close()
 
     def _pause_s(self, now: float) -> float:
-        longest_s = LEAVING_PAUSE_S if self._num_stops else self._dispatcher.next_timer(now)
+        is_restless = self._num_stops or self._delivery.parking
+        longest_s = RESTLESS_PAUSE_S if is_restless else self._dispatcher.next_timer(now)
         return self._lookout.pause_s(now, longest_s)
 
     def _look_after_time(self, now: float) -> None:
@@ -158,6 +159,8 @@ class Proxy:
         if self._num_stops:
             self._leave(now)
         self._lookout.look(now)
+        if self._delivery.parking:
+            self._delivery.retry()
         self._dispatcher.tick(now)
         self._delivery.act()
         if now >= self._write_at:

@@ -37,7 +37,7 @@ def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> S
         workers=dict(Counter(w.state(now) for w in d.workers.values())),
         requeued=t.requeued, nacks=t.nacks, refusals=dict(t.refusals), losses=dict(t.losses),
         expired_waiting=t.expired_waiting, expired_running=t.expired_running, chunks=t.chunks,
-        late_replies=t.late_replies, protocol_errors=t.protocol_errors,
+        late_replies=t.late_replies, slow_streams=t.slow_streams, protocol_errors=t.protocol_errors,
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class Tally:
         refusals: calls that were not taken in, by reason.
         losses: workers that are not there any more, by cause.
         late_replies: ends of calls that nobody waited for.
+        slow_streams: calls that were cancelled because their client did not read.
         protocol_errors: messages that the proxy could not read or did not expect.
         latencies: seconds from arrival to answer, of the last calls.
     """
@@ -59,7 +60,7 @@ class Tally:
         self.latencies: deque[float] = deque(maxlen=1000)
         self.calls = self.failed = self.requeued = self.nacks = 0
         self.expired_waiting = self.expired_running = 0
-        self.chunks = self.late_replies = self.protocol_errors = 0
+        self.chunks = self.late_replies = self.slow_streams = self.protocol_errors = 0
 
     def serves(self, method: int, name: str) -> None:
         """A worker serves this method; it gets a row of its own."""

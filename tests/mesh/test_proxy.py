@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import zmq
 
 from clients.packing import pack_map
 from clients.wire import HEADER, Envelope, Flag, Kind
@@ -174,3 +175,24 @@ def test_an_error_of_a_worker_that_nobody_can_read_still_ends_the_call(here: Pla
     worker.reply(route, 1, Kind.ERROR, status=2, meta=pack_map({"reason": 5}))
     assert client.next().kind is Kind.ERROR
     assert here.proxy.status().running == 0
+
+
+def test_a_client_that_does_not_read_has_its_stream_cancelled_and_disturbs_nobody(here: Place) -> None:
+    worker, slow, client = here.worker(), here.client(), here.client()
+    slow.socket.disconnect(here.front)
+    slow.socket.set(zmq.RCVHWM, 1)
+    slow.socket.connect(here.front)
+    slow.call(1, flags=Flag.WANTS_STREAM)
+    route, _ = worker.next()
+    is_cancelled = False
+    for seq in range(50_000):
+        worker.reply(route, 1, Kind.CHUNK, seq=seq, body=b"x" * 2000)
+        if not seq % 500 and worker.socket.poll(0):
+            is_cancelled = worker.next()[1].kind is Kind.CANCEL
+            break
+    assert is_cancelled or worker.next()[1].kind is Kind.CANCEL
+    worker.reply(route, 1, Kind.ERROR, status=1)
+    client.call(2)
+    route, call = worker.next()
+    worker.reply(route, call.id)
+    assert client.next().id == 2
