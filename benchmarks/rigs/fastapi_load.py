@@ -13,7 +13,7 @@ from benchmarks.rigs.load import IN_FLIGHT, Case, in_tasks, in_threads, obey, on
 
 TEXTS = ["a passage of about forty characters, more"] * 32
 RAW = {"content-type": "application/octet-stream"}
-LIMITS = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
+LIMITS = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=600)
 
 
 def bytes_cases(url: str) -> dict[str, Case]:

@@ -22,6 +22,7 @@ ID = struct.Struct("<Q")
 ID_AT = 8
 BUFFER_BYTES = 128 << 10
 RATE = 200.0
+PATIENCE_MS = 20_000
 Socket = zmq.Socket[bytes]
 
 
@@ -48,7 +49,10 @@ class Calls:
     def receive(self) -> int:
         """Wait for an answer; the id of its call."""
         while True:
-            frames = self._socket.recv_multipart()
+            try:
+                frames = self._socket.recv_multipart()
+            except zmq.Again:
+                raise RuntimeError(f"a call was not answered within {PATIENCE_MS} ms") from None
             if frames[0][3] == Kind.REPLY:
                 return int(ID.unpack_from(frames[0], ID_AT)[0])
             if frames[0][3] == Kind.ERROR:
@@ -114,6 +118,7 @@ def fill(socket: Socket) -> Case:
 def main(front: str) -> None:
     socket = sockets.opened(zmq.DEALER, 0)
     socket.set(zmq.SNDHWM, 0)
+    socket.set(zmq.RCVTIMEO, PATIENCE_MS)
     socket.connect(front)
     sizes = {"100 B": 100, "10 KB": 10 << 10, "128 KB": 128 << 10}
     windows = {f"{name}, 64 in flight": closed(socket, size, IN_FLIGHT) for name, size in sizes.items()}

@@ -59,7 +59,8 @@ class Processes:
     def start(self, command: list[str], *, talks: bool = False) -> Part:
         """Start a program; one that talks reads orders and writes answers."""
         pipe = subprocess.PIPE if talks else None
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAGQ_HOME": str(self.directory / "home")}
+        usual = {name: value for name, value in os.environ.items() if not name.startswith("RAGQ_")}
+        environment = {**usual, "PYTHONPATH": str(ROOT)}
         part = subprocess.Popen(
             command, stdin=pipe, stdout=pipe or self._log, stderr=self._log, env=environment, cwd=ROOT
         )
