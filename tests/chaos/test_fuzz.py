@@ -117,15 +117,11 @@ def test_a_worker_under_odd_messages_from_its_proxy_answers_as_ever(tmp_path: Pa
     with processes(tmp_path) as mesh:
         router = sockets.router(mesh.back)
         try:
-            worker = mesh.start("worker")
-            name, warm = greeted(router), 0
+            worker, warm = mesh.start("worker"), 0
+            name = greeted(router)
             for batch in range(10):
-                for number, frames in enumerate(islice(almost_right(batch), 1000)):
-                    route = (b"route\0\0\0\0", b"", b"x")[number % 3]
-                    router.send_multipart([name, route, *frames])
-                call = Envelope(Kind.CALL, 77_777, method=ECHO.key, ttl_ms=30_000, body=b"\x80")
-                router.send_multipart([name, b"client\0\0\0\0", call.encode()])
-                assert answer_to(router, b"client\0\0\0\0", 77_777).kind is Kind.REPLY
+                harass(router, name, batch)
+                name = who_answers(router)
                 warm = warm or (resident(worker.pid) if batch == 3 else 0)
             assert worker.poll() is None
             measured("a worker under 10 000 odd messages grows by", (resident(worker.pid) - warm) / MIB, "MiB")
@@ -134,20 +130,45 @@ def test_a_worker_under_odd_messages_from_its_proxy_answers_as_ever(tmp_path: Pa
             router.close(0)
 
 
+def harass(router: zmq.Socket[bytes], name: bytes, batch: int) -> None:
+    """A thousand messages that are almost right; after a BYE the worker comes again under another name."""
+    for number, frames in enumerate(islice(almost_right(batch), 1000)):
+        route = (b"route\0\0\0\0", b"", b"x")[number % 3]
+        if route == b"" and frames[0][3:4] == bytes([Kind.ERROR]):
+            continue  # a worker that is not let in stays away for half a minute, as it should
+        try:
+            router.send_multipart([name, route, *frames])
+        except zmq.ZMQError:
+            name = greeted(router)
+    with suppress(zmq.ZMQError):  # it has just left, and will come again by itself
+        router.send_multipart([name, b"", Envelope(Kind.RESET, 0).encode()])
+
+
+def who_answers(router: zmq.Socket[bytes]) -> bytes:
+    """The name under which the worker is there now; it has answered a call."""
+    call = Envelope(Kind.CALL, 77_777, method=ECHO.key, ttl_ms=30_000, body=b"\x80").encode()
+    while True:
+        name = greeted(router)
+        with suppress(zmq.ZMQError):  # an older name of the same worker
+            router.send_multipart([name, b"client\0\0\0\0", call])
+            assert answer_to(router, b"client\0\0\0\0", 77_777).kind is Kind.REPLY
+            return name
+
+
 def test_a_client_under_odd_messages_from_its_proxy_ends_every_call(measured: Measured) -> None:
     address = f"tcp://127.0.0.1:{free_ports(1)[0]}"
     router, ends = sockets.router(address), Counter[str]()
     try:
         with Client(address) as client, ThreadPoolExecutor(1) as pool:
-            for seed in range(40):
-                call = pool.submit(client.call, ECHO, Blob(), timeout_s=1.0)
+            for seed in range(20):
+                call = pool.submit(client.call, ECHO, Blob(), timeout_s=0.5)
                 answer_oddly(router, seed, call.done)
                 ends["answered" if call.exception() is None else type(call.exception()).__name__] += 1
                 assert call.exception() is None or isinstance(call.exception(), RagqError)
     finally:
         router.close(0)
-    assert ends.total() == 40
-    measured("calls among odd answers that were answered by chance", ends["answered"], "of 40")
+    assert ends.total() == 20
+    measured("calls among odd answers that were answered by chance", ends["answered"], "of 20")
 
 
 def answer_oddly(router: zmq.Socket[bytes], seed: int, is_over: Callable[[], bool]) -> None:

@@ -44,8 +44,8 @@ def greeted(router: zmq.Socket[bytes]) -> bytes:
     """The routing id of the first worker that offers itself to a proxy made by hand."""
     while True:
         assert router.poll(SILENCE_MS)
-        worker, route, frame = router.recv_multipart()
-        if route == b"" and decode(frame).kind is Kind.READY:
+        worker, route, *frames = router.recv_multipart()
+        if route == b"" and decode(frames[0]).kind is Kind.READY:
             return worker
 
 
