@@ -86,6 +86,7 @@ class Peer:
             self.socket.set(zmq.CURVE_SECRETKEY, self._credential.secret.encode())
             self.socket.set(zmq.CURVE_SERVERKEY, self._server_key.encode())
         self.monitor = self.socket.get_monitor_socket(EVENTS)
+        Bare.get(self.monitor, zmq.EVENTS)  # its descriptor tells of news only after it was found empty
         self.socket.connect(self._address)
         # Within a process there is no handshake to wait for, and nothing that could break.
         self._is_connected = self.has_news = self._address.startswith("inproc:")

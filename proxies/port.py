@@ -16,6 +16,7 @@ from clients.errors import RagqError
 from proxies.door import Door
 
 NOBLOCK = int(zmq.NOBLOCK)
+READABLE = int(zmq.POLLIN)
 MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 KEEP_BYTES = 128 << 10
 MAX_FRAMES = 72
@@ -37,6 +38,8 @@ class Port:
         monitor: readable when a peer was lost; a hint, never the truth.
         principal: public key of whoever sent the last message; '' without keys.
         is_full: whether the last message that was not taken was for one that is there, but reads too slowly.
+        has_mail: whether a message was there when last asked.
+        is_unsure: whether it was used since, so that one may have come unnoticed.
     """
 
     def __init__(self, address: str, secret_key: str = "", domain: str = "", *, is_successor: bool = False) -> None:
@@ -49,10 +52,18 @@ class Port:
         self.monitor = sockets.disconnections(self.socket)
         self.principal = ""
         self.is_full = False
+        self.has_mail, self.is_unsure = False, True
         self._has_keys = bool(secret_key)
         self._principals: dict[bytes, str] = {}
         self._take = Bare.recv.__get__(self.socket)
         self._put = Bare.send.__get__(self.socket)
+        self._get = Bare.get.__get__(self.socket)
+
+    def ask(self) -> bool:
+        """Whether a message is there."""
+        self.is_unsure = False
+        self.has_mail = bool(int(self._get(zmq.EVENTS)) & READABLE)
+        return self.has_mail
 
     def receive(self) -> list[Any] | None:
         """The next message, its peer's routing id first, or None; small frames as bytes, large ones not copied."""
@@ -60,7 +71,9 @@ class Port:
         try:
             frames = [take(NOBLOCK)]
         except zmq.Again:
+            self.has_mail = self.is_unsure = False
             return None
+        self.is_unsure = True
         while True:
             frame = take(NOBLOCK, copy=False)  # only a Frame tells at little cost whether more follow
             if len(frames) < MAX_FRAMES:
@@ -85,6 +98,7 @@ class Port:
         Only the first frame can fail. When the peer leaves after it, the others go nowhere without a word.
         """
         put = self._put
+        self.is_unsure = True
         try:
             for frame in frames[:-1]:
                 put(frame, MORE)
