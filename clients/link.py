@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 import time
@@ -10,14 +11,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from .calls import Calls
 from .errors import Cancelled
 from .keys import Credential
 from .line import Line
 from .packing import pack
-from .peer import Peer, readable
+from .peer import Peer
 from .pending import Pending
 from .sockets import Wake
 from .wire import Hello
@@ -104,30 +104,47 @@ class Link:
     def _turn(self) -> None:
         ready = self._sleep()
         now = time.monotonic()
-        for line, peer in self._peers:
-            if peer.socket in ready:
-                for frames in peer.receive(BURST):
-                    self._calls.heard(line, frames, now)
-            if peer.monitor in ready or peer.has_news:
+        for line, peer, messages, changes in self._sources:
+            if messages in ready:
+                self._receive(line, peer, now)
+            if changes in ready or peer.has_news:
                 self._look_at(line, peer, now)
         self._take_inbox(now)
         self._calls.tick(now)
         if self._calls.lines.num_changes != self._num_changes:
             self._list_sources()
 
-    def _list_sources(self) -> None:
-        """Which sockets to wait for; only when lines came or went, for it is asked twice for each call."""
-        self._num_changes = self._calls.lines.num_changes
-        lines = self._calls.lines.all
-        self._peers = [(line, line.connection) for line in lines if isinstance(line.connection, Peer)]
-        sockets = [source for _, peer in self._peers for source in (peer.socket, peer.monitor)]
-        self._sources = [*sockets, self._wake.reader]
-        self._has_news = any(peer.has_news for _, peer in self._peers)
+    def _receive(self, line: Line, peer: Peer, now: float) -> None:
+        num = 0
+        for frames in peer.receive(BURST):
+            self._calls.heard(line, frames, now)
+            num += 1
+        peer.is_unsure = peer.is_unsure or num == BURST
 
-    def _sleep(self) -> list[Any]:
+    def _list_sources(self) -> None:
+        """Which descriptors to wait for; only when lines came or went, for it is asked twice for each call."""
+        self._num_changes = self._calls.lines.num_changes
+        self._sources: list[tuple[Line, Peer, int, int]] = []
+        self._poll, self._has_news = select.poll(), False
+        self._poll.register(self._wake.reader, select.POLLIN)
+        for line in self._calls.lines.all:
+            if isinstance(peer := line.connection, Peer):
+                self._watch(line, peer)
+
+    def _watch(self, line: Line, peer: Peer) -> None:
+        messages, changes = peer.fds()
+        self._sources.append((line, peer, messages, changes))
+        self._poll.register(messages, select.POLLIN)
+        self._poll.register(changes, select.POLLIN)
+        self._has_news = self._has_news or peer.has_news
+
+    def _sleep(self) -> set[int]:
+        """Wait; the descriptors of which something is to be read."""
         self._is_asleep = True
         try:
-            ready = readable(self._sources, self._pause_ms())
+            pause_ms = self._pause_ms()
+            ready = {messages for _, peer, messages, _ in self._sources if peer.is_unsure and peer.has_mail()}
+            ready.update(fd for fd, _ in self._poll.poll(0 if ready else pause_ms))
         finally:
             self._is_asleep = False
         if self._wake.reader in ready:

@@ -18,6 +18,7 @@ from .sockets import Wake, opened
 EVENT = struct.Struct("=HI")
 READABLE = int(zmq.POLLIN)  # pyzmq's own names are enums, which cost more than what is asked with them
 AT_ONCE = int(zmq.NOBLOCK)
+AT_ONCE_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_DISCONNECTED
@@ -59,6 +60,7 @@ class Peer:
         socket: readable when a message came.
         monitor: readable when the connection changed.
         has_news: the connection is up from the start, which the monitor does not tell.
+        is_unsure: a message may have come that the file descriptor does not tell any more.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Peer:
         # Within a process there is no handshake to wait for, and nothing that could break.
         self._is_connected = self.has_news = self._address.startswith("inproc:")
         self._has_changed = False
+        self.is_unsure = True
 
     def fds(self) -> list[int]:
         """File descriptors that tell of messages and of changes, other ones after ``renew``.
@@ -102,6 +105,7 @@ class Peer:
 
     def has_mail(self) -> bool:
         """Whether a message has come."""
+        self.is_unsure = False
         return bool(int(Bare.get(self.socket, zmq.EVENTS)) & READABLE)
 
     def wait(self, timeout_ms: int) -> bool:
@@ -174,12 +178,12 @@ class Peer:
         """Whether a message is on its way; it is not without a connection, nor when too many wait to be sent."""
         if not self._is_connected:
             return False
+        self.is_unsure = True
         try:
-            if len(frames) == 1:
-                Bare.send(self.socket, frames[0], AT_ONCE)
-            else:
-                self.socket.send_multipart(frames, AT_ONCE)
-        except zmq.Again:
+            for frame in frames[:-1]:
+                Bare.send(self.socket, frame, AT_ONCE_MORE)
+            Bare.send(self.socket, frames[-1], AT_ONCE)
+        except zmq.Again:  # which only the first frame can meet
             return False
         return True
 
