@@ -48,7 +48,10 @@ class Payload(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return len(self.body) + sum(memoryview(b).nbytes for b in self.buffers)
+        size = len(self.body)
+        for buffer in self.buffers:
+            size += memoryview(buffer).nbytes
+        return size
 
 
 def pack(message: object) -> Payload:

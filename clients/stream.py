@@ -64,6 +64,8 @@ class Stream(Generic[R, E]):
         raise StopIteration
 
     def _next_payload(self) -> Payload | None:
+        if not self._events.empty():
+            return self._events.get()
         try:
             with waiting(self.close):
                 return self._wait()

@@ -47,6 +47,8 @@ class Waiter:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the cancellation; whether it came in time."""
+        if self._is_cancelled or timeout_s == 0:
+            return self._is_cancelled
         event = threading.Event()
         with self.waits(event.set):
             event.wait(timeout_s)
