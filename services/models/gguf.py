@@ -113,12 +113,17 @@ class _Cursor:
         if kind != ARRAY:
             return self.take(SCALARS[kind])
         item, count = self.take("I"), self.take("Q")
-        if item in SCALARS:
-            self.at += count * struct.calcsize(f"<{SCALARS[item]}")
-        else:
+        if item == STRING:
             for _ in range(count):
-                self.value(item)
+                self.text()
+        else:
+            self.skip(count * struct.calcsize(f"<{SCALARS[item]}"))
         return None
+
+    def skip(self, num_bytes: int) -> None:
+        if num_bytes > len(self.raw) - self.at:
+            raise ValueError("a list is longer than the file")
+        self.at += num_bytes
 
 
 def read_header(path: Path) -> Header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 
 import numpy as np
@@ -48,6 +49,19 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, keep):
     gguf_file(tmp_path / "m.gguf", {"a": ("Q8_0", np.zeros((4, 64)))})
     whole = (tmp_path / "m.gguf").read_bytes()
     (tmp_path / "m.gguf").write_bytes(whole[:keep])
+    with pytest.raises(BadRequest, match="not a whole GGUF file"):
+        read_header(tmp_path / "m.gguf")
+
+
+def with_list(item: int, count: int, *, depth: int = 1) -> bytes:
+    """A file whose only setting is a list, in ``depth`` - 1 others."""
+    head = struct.pack("<4sIQQQ1sI", b"GGUF", 3, 0, 1, 1, b"k", 9)
+    return head + struct.pack("<IQ", 9, 1) * (depth - 1) + struct.pack("<IQ", item, count) + bytes(64)
+
+
+@pytest.mark.parametrize("raw", [with_list(12, 2**64 - 1), with_list(8, 2**64 - 1), with_list(4, 1, depth=5000)])
+def test_a_list_that_no_file_can_hold_is_refused(tmp_path, raw):
+    (tmp_path / "m.gguf").write_bytes(raw)
     with pytest.raises(BadRequest, match="not a whole GGUF file"):
         read_header(tmp_path / "m.gguf")
 
