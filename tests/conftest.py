@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from clients import Ragq
 from clients.settings import load
 
+settings.register_profile("ragq", deadline=None)  # a busy machine is no defect
+settings.load_profile("ragq")
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 60.0
 TOY: dict[str, Any] = {

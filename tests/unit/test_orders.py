@@ -89,7 +89,7 @@ def test_what_is_taken_out_stays_away_until_it_is_asked_back(tmp_path: Path) -> 
 def test_an_order_for_nobody_names_the_nearest(tmp_path: Path) -> None:
     mesh = supervisor(tmp_path, [], worker=SERVES)
     mesh.start()
-    assert orders(mesh, "wroker")[1] == "nothing here is called 'wroker'; did you mean 'worker'?"
+    assert orders(mesh, "workker")[1] == "nothing here is called 'workker'; did you mean 'worker'?"
     mesh.drain()
 
 

@@ -37,7 +37,7 @@ def test_a_stream_is_a_line_per_event_and_the_reply_last(ragq: Run) -> None:
     ("arguments", "said"),
     [
         (("llm",), "names no method"),
-        (("llm.embedd",), "did you mean 'llm.embed'?"),
+        (("llm.embeded",), "did you mean 'llm.embed'?"),
         (("lmm.embed",), "did you mean 'llm'?"),
         (("llm.embed", "{"), "is not JSON"),
         (("llm.embed", "[]"), "is not a JSON object"),
