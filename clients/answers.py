@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .index import Hit
+from .searching import Hit
 
 Route = Literal["answer", "fallback", "absent"]
 AnswerKind = Literal["extractive", "written", "none"]

@@ -1,26 +1,30 @@
-"""The face of the SDK: one object that reaches every service of a mesh."""
+"""The face of the SDK: one object that reaches every service of a mesh.
+
+What only some programs use is imported at its first use; a program that wants a few vectors starts faster.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
-from . import rag
-from .answers import Answer, Event, Round
 from .client import Client, fronts_of
 from .config import Ask, Config
 from .errors import ConfigError
-from .index import IndexClient
 from .keys import credential_of
 from .llm import LLMClient
 from .overview import MeshStatus, Overview
 from .reading import read
 from .settings import load
-from .tuning import TuningClient
 from .waiter import Waiter, waiter, waiting
+
+if TYPE_CHECKING:
+    from .answers import Answer, Event, Round
+    from .index import IndexClient
+    from .tuning import TuningClient
 
 
 class Events:
@@ -78,8 +82,20 @@ class Ragq:
         self._clients = {name: connect(addresses) for name, addresses in fronts.items()}
         self._overview = Overview({name: fronts[name] for name in self.config.enabled_services}, connect)
         self.llm = LLMClient(self.client("llm"))
-        self.index = IndexClient(self.client("index"))
-        self.tuning = TuningClient(self.client("tuning"))
+
+    @cached_property
+    def index(self) -> IndexClient:
+        """The collections, and the search in them."""
+        from .index import IndexClient
+
+        return IndexClient(self.client("index"))
+
+    @cached_property
+    def tuning(self) -> TuningClient:
+        """The models' adaptation."""
+        from .tuning import TuningClient
+
+        return TuningClient(self.client("tuning"))
 
     def _names(self, given: dict[str, str]) -> list[str]:
         return [*given, *self.config.services]
@@ -125,6 +141,8 @@ class Ragq:
             NotFound: no such collection.
             MeshError: a service does not answer; an answer that had begun is not lost but ends with the error.
         """
+        from . import rag
+
         settings = self._ask_settings(options)
         events = rag.ask(self.llm, self.index, settings, collection, question, history)
         return Events(events) if stream else rag.last(events)

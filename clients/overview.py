@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from .client import Client
@@ -72,6 +71,8 @@ class Overview:
 
     def look(self, timeout_s: float = 2.0) -> MeshStatus:
         """What all proxies say now; never raises for one that is down."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(max(1, len(self._clients))) as threads:
             proxies = list(threads.map(lambda place: self._ask(place[0], place[1], timeout_s), self._clients))
         services = dict.fromkeys(report.service for report in proxies)

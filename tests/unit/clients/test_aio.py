@@ -56,7 +56,7 @@ def test_a_job_has_what_its_twin_has() -> None:
 
 
 def test_the_face_has_the_methods_of_its_twin() -> None:
-    assert names(AsyncRagq) - {"ask_stream"} == names(Ragq)
+    assert names(AsyncRagq) - {"ask_stream"} == names(Ragq) - {"index", "tuning"}  # an instance's own there
     for name in ("__init__", "client", "ask", "status"):
         assert arguments(getattr(AsyncRagq, name)) == arguments(getattr(Ragq, name))
 
