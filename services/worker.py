@@ -61,6 +61,7 @@ class Worker:
         self._watch = Watch()
         backs = [addresses] if isinstance(addresses, str) else addresses
         self._lines = [Line(address, self._watch, credential) for address in backs]
+        self._sharing: list[Line] = []
         self._running: set[Running] = set()
         self._ready = Ready(
             uuid=uuid.uuid4().hex, pid=os.getpid(), host=socket.gethostname(), service=service.name,
@@ -143,6 +144,9 @@ class Worker:
     def _share_out(self) -> None:
         """Offer this worker to the proxies that are there; the slots are theirs in about equal parts."""
         lines = [line for line in self._lines if line.is_usable]
+        if lines == self._sharing and all(line.share for line in lines):
+            return
+        self._sharing = lines
         first = int(self._ready.uuid[:8], 16)
         for i, line in enumerate(lines):
             slots = share(self.slots, len(lines), (first + i) % len(lines))
