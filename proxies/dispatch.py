@@ -180,6 +180,8 @@ class Dispatcher:
             self._lonely_since = now
         cause = Cause.DIED if died else Cause.RECONNECTED
         self.tally.losses[Cause.LEFT if worker.is_draining else cause] += 1
+        if worker.is_draining:
+            self.tally.left.append(worker.ready.uuid)
         self._assignment.lose(worker.running, worker, cause, now)
 
     def undelivered(self, call: Call, worker_id: bytes, now: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from clients.status import ServiceStats, ServiceStatus, WorkerStatus
@@ -41,16 +41,23 @@ class Journal:
         self._told: Counter[str] = Counter()
         self._told_at: dict[str, float] = {}
 
-    def lines(self, status: ServiceStatus, stats: ServiceStats, now: float) -> list[Line]:
-        """What has changed since the last time."""
-        return [*self._of_service(status), *self._of_workers(status), *self._of_counts(counted(stats), now)]
+    def lines(self, status: ServiceStatus, stats: ServiceStats, now: float, left: Collection[str] = ()) -> list[Line]:
+        """What has changed since the last time.
+
+        Args:
+            status: what the proxy says of its service now.
+            stats: what it has counted.
+            now: the time.
+            left: ids of workers that went as planned, be it between two looks.
+        """
+        return [*self._of_service(status), *self._of_workers(status, left), *self._of_counts(counted(stats), now)]
 
     def _of_service(self, status: ServiceStatus) -> Iterator[Line]:
         before, self._state = self._state, status.state
         if status.state == "draining" and before != "draining":
             yield Line(logging.INFO, f"drains; {status.running + status.queued} calls are under way")
 
-    def _of_workers(self, status: ServiceStatus) -> Iterator[Line]:
+    def _of_workers(self, status: ServiceStatus, left: Collection[str]) -> Iterator[Line]:
         before, self._workers = self._workers, {worker.id: worker for worker in status.workers}
         for worker in self._workers.values():
             known = before.get(worker.id)
@@ -60,7 +67,7 @@ class Journal:
                 level, words = SAID[worker.state]
                 yield Line(level, f"{_name(worker)} {words}")
         for worker in (known for id_, known in before.items() if id_ not in self._workers):
-            if worker.state == "draining":
+            if worker.id in left or _was_sent_away(worker, status):
                 yield Line(logging.INFO, f"{_name(worker)} left")
             else:
                 yield Line(logging.WARNING, f"{_name(worker)} is lost; it held {worker.running} calls")
@@ -87,6 +94,10 @@ def counted(stats: ServiceStats) -> Counter[str]:
         slow = sum(num for num, bound in zip(method.total.counts[1:], stats.bounds_s, strict=True) if bound >= SLOW_S)
         counts[f"{method.method} took longer than {SLOW_S:.0f} s"] = slow
     return counts
+
+
+def _was_sent_away(worker: WorkerStatus, status: ServiceStatus) -> bool:
+    return worker.state == "draining" or (status.state == "draining" and not worker.running)
 
 
 def _name(worker: WorkerStatus) -> str:

@@ -183,7 +183,7 @@ class Proxy:
                 self._dispatcher.gone(worker, now)
 
     def _write(self, now: float) -> None:
-        for line in self._journal.lines(self.status(), self.stats(), now):
+        for line in self._journal.lines(self.status(), self.stats(), now, self._dispatcher.tally.left):
             log.log(line.level, "%s: %s", self.service, line.text)
 
     # -- the end -------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class Tally:
         methods: by the number of each method that a worker has served; all others share one row.
         refusals: calls that were not taken in, by reason.
         losses: workers that are not there any more, by cause.
+        left: those of them that went as planned, the last ones.
         late_replies: ends of calls that nobody waited for.
         slow_streams: calls that were cancelled because their client did not read.
         protocol_errors: messages that the proxy could not read or did not expect.
@@ -57,6 +58,7 @@ class Tally:
         self.names: dict[int, str] = {UNKNOWN_METHOD: "unknown"}
         self.refusals: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
+        self.left: deque[str] = deque(maxlen=1000)
         self.latencies: deque[float] = deque(maxlen=1000)
         self.calls = self.failed = self.requeued = self.nacks = 0
         self.expired_waiting = self.expired_running = 0

@@ -41,6 +41,25 @@ def test_a_worker_that_leaves_is_no_loss() -> None:
     assert (lost.level, lost.text) == (logging.WARNING, "worker b, pid 7 at here, is lost; it held 2 calls")
 
 
+def test_a_worker_that_left_between_two_looks_is_no_loss() -> None:
+    journal, nothing = Journal(), stats()
+    journal.lines(status(("a", "ready"), ("b", "ready")), nothing, 0.0)
+    said = journal.lines(status(), nothing, 1.0, left=["a"])
+    assert [(line.level, line.text) for line in said] == [
+        (logging.INFO, "worker a, pid 7 at here, left"),
+        (logging.WARNING, "worker b, pid 7 at here, is lost; it held 2 calls"),
+    ]
+
+
+def test_an_idle_worker_that_goes_while_its_proxy_drains_was_sent_away() -> None:
+    journal, nothing = Journal(), stats()
+    idle = WorkerStatus("a", 7, "here", "ready", 8, 0)
+    busy = WorkerStatus("b", 7, "here", "ready", 8, 1)
+    journal.lines(ServiceStatus("llm", "draining", [idle, busy]), nothing, 0.0)
+    said = journal.lines(ServiceStatus("llm", "draining"), nothing, 1.0)
+    assert [line.text.rsplit(", ", 1)[-1] for line in said] == ["left", "is lost; it held 1 calls"]
+
+
 def test_a_drain_is_told_once() -> None:
     journal = Journal()
     first, second = (journal.lines(status(state="draining"), stats(), float(i)) for i in range(2))

@@ -85,6 +85,7 @@ def test_losses_and_refusals_are_counted_by_cause(desk: Desk) -> None:
     desk.dispatcher.drain()
     desk.call(EMBED)
     assert said(desk).losses == {"died": 1, "left": 1}
+    assert len(desk.dispatcher.tally.left) == 1
     assert said(desk).refusals == {Draining.reason: 1}
     assert said(desk).requeued == 2
     assert Busy.reason not in said(desk).refusals
