@@ -98,6 +98,9 @@ class ServiceStats:
         losses: workers that are not there any more, by cause.
         late_replies: ends of calls that nobody waited for.
         slow_streams: calls that were cancelled because their client did not read.
+        refused_connections: connections of keys that may not come.
+        cpu_s: processor seconds of its process.
+        rss_bytes: resident memory of its process.
     """
 
     service: str
@@ -122,3 +125,6 @@ class ServiceStats:
     late_replies: int = 0
     slow_streams: int = 0
     protocol_errors: int = 0
+    refused_connections: int = 0
+    cpu_s: float = 0.0
+    rss_bytes: int = 0

@@ -27,12 +27,13 @@ class Gate:
     Attributes:
         front, back: the keys of the side for clients and of the side for workers.
         socket: readable when a connection waits for an answer.
+        num_refused: connections that were not let in.
     """
 
     def __init__(self, folder: Path) -> None:
         self.front, self.back = _pair(folder / FRONT_FILE), _pair(folder / BACK_FILE)
         self._list = AccessList(folder / FILE)
-        self._num_refused = 0
+        self.num_refused = 0
         self._told_at = float("-inf")
         self.socket = sockets.authenticator()
 
@@ -68,9 +69,9 @@ class Gate:
 
     def _tell(self, refusal: str, now: float) -> None:
         """Log a refusal; a flood of them, once a second."""
-        self._num_refused += 1
+        self.num_refused += 1
         if now - self._told_at >= QUIET_S:
-            log.warning("refused %s (%d refused so far)", refusal, self._num_refused)
+            log.warning("refused %s (%d refused so far)", refusal, self.num_refused)
             self._told_at = now
 
     def close(self) -> None:

@@ -47,6 +47,12 @@ REPORTS: tuple[Figure[ProxyReport], ...] = (
 )
 PROXIES: tuple[Figure[ServiceStats], ...] = (
     Figure("ragq_proxy_up_seconds", "gauge", "Seconds since the proxy started.", lambda s: s.up_s),
+    Figure("ragq_proxy_cpu_seconds_total", "counter", "Processor seconds of the proxy.", lambda s: s.cpu_s),
+    Figure("ragq_proxy_resident_bytes", "gauge", "Resident memory of the proxy.", lambda s: s.rss_bytes),
+    Figure(
+        "ragq_refused_connections_total", "counter", "Connections of keys that may not come.",
+        lambda s: s.refused_connections,
+    ),
     Figure("ragq_queue_calls", "gauge", "Calls that wait for a slot, by lane.", lambda s: _by("lane", _lanes(s))),
     Figure("ragq_queue_bytes", "gauge", "Bytes of the calls that wait.", lambda s: s.waiting_bytes),
     Figure("ragq_slots", "gauge", "Calls that the workers take at a time.", lambda s: s.slots),

@@ -122,7 +122,8 @@ class Proxy:
 
     def stats(self) -> ServiceStats:
         """What this proxy has counted."""
-        return stats(self.service, self._dispatcher, self._started, time.monotonic())
+        num_refused = self._gate.num_refused if self._gate else 0
+        return stats(self.service, self._dispatcher, self._started, time.monotonic(), num_refused)
 
     def health(self) -> Health:
         """Whether it takes calls."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections import Counter
 from collections.abc import Sequence
 
+from clients.memory import resident_bytes
 from clients.status import ServiceStats, ServiceStatus, WorkerStatus
 from clients.system import Description
 from clients.wire import VERSION
@@ -27,7 +29,7 @@ def report(service: str, dispatcher: Dispatcher, started: float, now: float) -> 
     )  # fmt: skip
 
 
-def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> ServiceStats:
+def stats(service: str, dispatcher: Dispatcher, started: float, now: float, num_refused: int = 0) -> ServiceStats:
     """What a service has counted since the start of its proxy, and what it holds now."""
     d, t = dispatcher, dispatcher.tally
     return ServiceStats(
@@ -38,6 +40,7 @@ def stats(service: str, dispatcher: Dispatcher, started: float, now: float) -> S
         requeued=t.requeued, nacks=t.nacks, refusals=dict(t.refusals), losses=dict(t.losses),
         expired_waiting=t.expired_waiting, expired_running=t.expired_running, chunks=t.chunks,
         late_replies=t.late_replies, slow_streams=t.slow_streams, protocol_errors=t.protocol_errors,
+        refused_connections=num_refused, cpu_s=time.process_time(), rss_bytes=resident_bytes(),
     )  # fmt: skip
 
 

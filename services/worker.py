@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import struct
@@ -20,6 +19,7 @@ from typing import Any
 from clients.config import Config
 from clients.errors import BadRequest, RagqError
 from clients.keys import Credential, credential_of
+from clients.memory import resident_bytes
 from clients.packing import Buffer
 from clients.wire import BEAT_INTERVAL_S, DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode, read_failure
 from services.answering import Answering
@@ -160,8 +160,7 @@ class Worker:
 
     def _beat(self, now: float) -> None:
         self._beat_at = now + BEAT_INTERVAL_S
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        about = Beat([], resident_bytes(), self._note, self._lag_s, usage.ru_utime + usage.ru_stime)
+        about = Beat([], resident_bytes(), self._note, self._lag_s, time.process_time())
         self._lag_s = 0.0
         for line in self._lines:
             if line.is_known:
@@ -249,15 +248,6 @@ def _leave(line: Line, session: Session, running: Running, frames: Sequence[Buff
 
 def _grant(line: Line, session: Session, running: Running, num_chunks: int) -> None:
     line.leave(session, [running.route, Envelope(Kind.CREDIT, running.id, seq=num_chunks).encode()])
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - twice a second; a Path costs more than the read
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _version() -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from clients import Client, errors
+from clients.memory import resident_bytes
 from clients.wire import Method, Nothing
 from services.service import Call, Service, serves
-from services.worker import resident_bytes
 from tests.mesh.processes import Processes, processes, until
 from tests.mesh.trial import ECHO, FREEZE, WAIT, Blob, Wait
 

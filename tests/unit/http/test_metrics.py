@@ -20,6 +20,7 @@ STATS = ServiceStats(
     [MethodStats("llm.embed", [Outcome(0, "", 6), Outcome(14, "WORKER_LOST", 2)], LATENCY, LATENCY, LATENCY)],
     waiting=[4, 9], waiting_bytes=12_345_678, slots=16, running=3, workers={"ready": 2, "stuck": 1},
     requeued=5, nacks=7, refusals={"QUEUE_FULL": 11}, losses={"gone": 1},
+    refused_connections=13, cpu_s=2.25, rss_bytes=45_678_901,
 )  # fmt: skip
 
 
@@ -35,6 +36,9 @@ def test_what_the_proxies_counted_is_told_with_all_digits() -> None:
     here = {"service": "llm", "proxy": "0"}
     assert found.value("ragq_queue_calls", **here, lane="bulk") == 9
     assert found.value("ragq_queue_bytes", **here) == 12_345_678
+    assert found.value("ragq_proxy_cpu_seconds_total", **here) == 2.25
+    assert found.value("ragq_proxy_resident_bytes", **here) == 45_678_901
+    assert found.value("ragq_refused_connections_total", **here) == 13
     assert found.value("ragq_refusals_total", **here, reason="QUEUE_FULL") == 11
     assert found.value("ragq_proxy_workers", **here, state="stuck") == 1
     lost = {"method": "llm.embed", "code": "14", "reason": "WORKER_LOST"}

@@ -139,6 +139,7 @@ def test_a_key_of_no_one_hears_that_it_is_refused(
         event, _ = monitor.recv_multipart()
         assert int.from_bytes(event[:2], "little") == zmq.EVENT_HANDSHAKE_FAILED_AUTH
         assert "not on the list" in caplog.text
+        assert gate.num_refused > 0
     finally:
         client.disable_monitor()
         monitor.close(0)

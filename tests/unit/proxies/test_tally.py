@@ -95,7 +95,8 @@ def test_stats_and_status_travel(desk: Desk) -> None:
     worker(desk)
     desk.reply(desk.call(EMBED))
     desk.call(SEARCH)
-    assert unpack(ServiceStats, pack(said(desk))) == said(desk)
+    counted = said(desk)
+    assert unpack(ServiceStats, pack(counted)) == counted
     status = report("llm", desk.dispatcher, 90.0, desk.now)
     assert unpack(ServiceStatus, pack(status)) == status
     assert (status.state, status.num_calls, status.workers[0].state) == ("ready", 2, "ready")
@@ -105,3 +106,9 @@ def test_a_stuck_worker_is_called_so_in_the_status(desk: Desk) -> None:
     worker(desk)
     desk.wait(70)
     assert [w.state for w in report("llm", desk.dispatcher, 90.0, desk.now).workers] == ["stuck"]
+
+
+def test_a_proxy_tells_what_it_costs(desk: Desk) -> None:
+    shown = said(desk)
+    assert shown.cpu_s > 0
+    assert shown.rss_bytes > 10 << 20
