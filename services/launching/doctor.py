@@ -16,7 +16,7 @@ from typing import Literal
 
 from clients.config import Config
 from clients.errors import RagqError
-from services.launching import ports, provision
+from services.launching import key_check, ports, provision
 from services.launching.home import Home, HomeUnusable, read_roles
 from services.models import PULLABLE, Shelf
 
@@ -52,7 +52,7 @@ def examine(config: Config) -> list[Finding]:
     home = Home(config.home)
     return [
         python(sys.version_info[:2]), *packages(), processor(_cpu_flags()), memory(),
-        *disk(home), *mesh(home), *sockets(config, is_running=bool(home.owner())), *models(config),
+        *disk(home), *mesh(home), *sockets(config, is_running=bool(home.owner())), *keys(config), *models(config),
     ]  # fmt: skip
 
 
@@ -190,6 +190,17 @@ def of_config(config: Config) -> list[ports.Socket]:
     found = [one for name in config.enabled_services for one in ports.of_proxy(config, name)]
     faces = (("http", config.http), ("ui", config.ui))
     return found + [ports.Socket(name, face.host, face.port) for name, face in faces if face.enabled]
+
+
+def keys(config: Config) -> Iterator[Finding]:
+    """With security: are the keys here, and do they fit each other?"""
+    if not config.security.enabled:
+        return
+    if key_check.is_new(config):
+        yield Finding("keys", "note", f"none in {config.keys_folder} yet", "'ragq up' or 'ragq keys new' makes them")
+        return
+    found = [Finding("keys", "blocks", error.message, error.help) for error in key_check.troubles(config)]
+    yield from found or [Finding("keys", "ok", f"all that this machine needs, in {config.keys_folder}")]
 
 
 def models(config: Config) -> Iterator[Finding]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import service
-from clients.config import Config, Endpoint, Face
+from clients.config import Config, Endpoint, Face, Security
+from clients.keys import write_private
 from services.launching import doctor
 from services.launching.doctor import Finding
 from services.launching.home import Home, RoleRecord, write_roles
+from services.launching.keyring import Keyring
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,3 +128,73 @@ def test_the_command_prints_one_document_and_its_code_says_whether_something_blo
     shown = capsys.readouterr().out
     assert "BLOCKS  ports" in shown
     assert "-> stop that process" in shown
+
+
+@pytest.fixture
+def keyed(config: Config) -> Config:
+    """A mesh with all the keys that 'ragq up' makes."""
+    Keyring(config.keys_folder).provide()
+    return replace(config, security=Security(enabled=True))
+
+
+def test_keys_that_are_all_there_are_fine(keyed: Config) -> None:
+    assert [finding.level for finding in doctor.keys(keyed)] == ["ok"]
+
+
+def test_a_mesh_without_security_has_no_word_about_keys(config: Config) -> None:
+    assert list(doctor.keys(config)) == []
+
+
+def test_a_mesh_that_has_no_keys_yet_is_told_who_makes_them(config: Config) -> None:
+    found = list(doctor.keys(replace(config, security=Security(enabled=True))))
+    assert [finding.level for finding in found] == ["note"]
+    assert "'ragq up'" in found[0].cure
+
+
+def _remove_the_clients(folder: Path) -> None:
+    (folder / "client.key").unlink()
+
+
+def _remove_the_proxies(folder: Path) -> None:
+    (folder / "back.key").unlink()
+
+
+def _open_to_all(folder: Path) -> None:
+    (folder / "worker.key").chmod(0o644)
+
+
+def _revoke_the_clients(folder: Path) -> None:
+    kept = (folder / "client.key").read_bytes()
+    Keyring(folder).revoke("client")
+    write_private(folder / "client.key", kept.decode())
+
+
+def _replace_the_proxies(folder: Path) -> None:
+    (folder / "front.key").unlink()
+    Keyring(folder).proxies()
+
+
+@pytest.mark.parametrize(
+    ("harm", "says", "num_blocks"),
+    [
+        (_remove_the_clients, "there is no key file", 1),
+        (_remove_the_proxies, "there is no key file", 1),
+        (_open_to_all, "others on this machine may read", 1),
+        (_revoke_the_clients, "the key of 'client' is revoked", 1),
+        (_replace_the_proxies, "was made for other proxies", 2),
+    ],
+)
+def test_keys_that_keep_a_mesh_from_working_block(
+    keyed: Config, harm: Callable[[Path], None], says: str, num_blocks: int
+) -> None:
+    harm(keyed.keys_folder)
+    found = list(doctor.keys(keyed))
+    assert [finding.level for finding in found] == ["blocks"] * num_blocks
+    assert all(says in finding.says and finding.cure for finding in found)
+
+
+def test_a_machine_without_proxies_needs_only_the_keys_that_it_names(config: Config, tmp_path: Path) -> None:
+    far = replace(config.llm, front_end=Endpoint(7781, "192.0.2.1"), back_end=Endpoint(7782, "192.0.2.1"))
+    named = Security(enabled=True, client=str(tmp_path / "alice.key"))
+    found = list(doctor.keys(replace(config, llm=far, security=named)))
+    assert [(finding.level, "alice.key" in finding.says) for finding in found] == [("blocks", True)]
