@@ -29,6 +29,11 @@ def test_the_file_tree_is_that_of_the_checkout() -> None:
         assert (ROOT / line.split()[0]).exists(), line
 
 
+def test_the_limits_do_not_deny_what_has_a_page() -> None:
+    limits = README.split("## Limits of this release", 1)[1]
+    assert not [word for word in ("keys", "CURVE", "metrics", "security") if word in limits]
+
+
 def test_exit_codes_are_those_of_the_command_line() -> None:
     table = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE):
