@@ -44,7 +44,8 @@ def _proxies(config: Config) -> None:
             read_pair(config.keys_folder / file)
         except NotFound as error:
             raise ConfigError(
-                error.message, help="copy it from another machine with proxies of this mesh; all of them have the same"
+                error.message,
+                help="copy it back, or from another machine with proxies of this mesh; all of them have the same",
             ) from None
     read_allowed(config.keys_folder / FILE)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clients.allowed import FILE, Member, read_allowed, write_allowed
-from clients.errors import AlreadyExists, BadRequest, NotFound, RagqError
+from clients.errors import AlreadyExists, BadRequest, ConfigError, NotFound, RagqError
 from clients.keys import BACK_FILE, FRONT_FILE, Credential, KeyPair, Role, new_pair, read_pair, write
 from clients.reading import nearest
 
@@ -29,8 +29,8 @@ class Keyring:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no proxy could begin with it."""
-        return not (self.folder / FRONT_FILE).exists()
+        """Whether nothing was ever made in it."""
+        return not any((self.folder / file).exists() for file in (FRONT_FILE, BACK_FILE, FILE))
 
     def members(self) -> list[Member]:
         """Everyone who has, or had, a key."""
@@ -47,7 +47,11 @@ class Keyring:
         return members[name]
 
     def proxies(self) -> tuple[KeyPair, KeyPair]:
-        """The proxies' pairs, of the front and of the back; made now when there are none."""
+        """The proxies' pairs, of the front and of the back; made now when there are none.
+
+        Raises:
+            ConfigError: one is lost, and others hold keys that open nothing without it.
+        """
         front, back = (self._pair(name) for name in (FRONT_FILE, BACK_FILE))
         return front, back
 
@@ -55,8 +59,17 @@ class Keyring:
         try:
             return read_pair(self.folder / file)
         except NotFound:
+            self._demand_unused(file)
             write(self.folder / file, pair := new_pair())
             return pair
+
+    def _demand_unused(self, file: str) -> None:
+        holders = [member.name for member in self.members() if not member.revoked]
+        if holders:
+            raise ConfigError(
+                f"{self.folder / file} is lost, and the keys of {', '.join(holders)} were made for it",
+                help=f"copy it back; or move {self.folder} away, and everyone gets a new key",
+            )
 
     def new(self, member: Member, out: Path | None = None) -> Path:
         """Make a key, keep it in a file, and put its holder on the list.

@@ -13,7 +13,7 @@ import pytest
 
 import service
 from clients.config import Config, Endpoint, Face, Security
-from clients.keys import write_private
+from clients.keys import new_pair, write, write_private
 from services.launching import doctor
 from services.launching.doctor import Finding
 from services.launching.home import Home, RoleRecord, write_roles
@@ -159,6 +159,10 @@ def _remove_the_proxies(folder: Path) -> None:
     (folder / "back.key").unlink()
 
 
+def _remove_the_front(folder: Path) -> None:
+    (folder / "front.key").unlink()
+
+
 def _open_to_all(folder: Path) -> None:
     (folder / "worker.key").chmod(0o644)
 
@@ -170,8 +174,7 @@ def _revoke_the_clients(folder: Path) -> None:
 
 
 def _replace_the_proxies(folder: Path) -> None:
-    (folder / "front.key").unlink()
-    Keyring(folder).proxies()
+    write(folder / "front.key", new_pair())
 
 
 @pytest.mark.parametrize(
@@ -179,6 +182,7 @@ def _replace_the_proxies(folder: Path) -> None:
     [
         (_remove_the_clients, "there is no key file", 1),
         (_remove_the_proxies, "there is no key file", 1),
+        (_remove_the_front, "there is no key file", 1),
         (_open_to_all, "others on this machine may read", 1),
         (_revoke_the_clients, "the key of 'client' is revoked", 1),
         (_replace_the_proxies, "was made for other proxies", 2),

@@ -42,6 +42,18 @@ def test_further_keys_leave_the_proxies_keys_alone(keyring: Keyring) -> None:
     assert first.public != second.public
 
 
+@pytest.mark.parametrize("file", ["front.key", "back.key"])
+def test_a_lost_key_of_the_proxies_is_told_and_not_replaced_because_everyones_was_made_for_it(
+    keyring: Keyring, file: str
+) -> None:
+    keyring.new(alice())
+    (keyring.folder / file).unlink()
+    for make in (keyring.provide, lambda: keyring.new(Member("bob", "", ["client"]))):
+        with pytest.raises(ConfigError, match=f"{file} is lost, and the keys of alice were made for it"):
+            make()
+    assert not (keyring.folder / file).exists()
+
+
 def test_every_file_is_its_owners_alone(keyring: Keyring) -> None:
     keyring.provide()
     assert stat.S_IMODE(keyring.folder.stat().st_mode) == 0o700
@@ -188,6 +200,11 @@ def test_bad_input_is_usage_and_makes_nothing(ragq, tmp_path: Path, words: tuple
     assert not (tmp_path / "keys").exists()
 
 
+def test_keys_new_tells_when_this_machine_uses_the_key_already(ragq) -> None:  # type: ignore[no-untyped-def]
+    assert "the workers of this machine use it" in ragq("new", "worker", "--role", "worker")[1]
+    assert "set security.worker to its path" in ragq("new", "gpu", "--role", "worker")[1]
+
+
 def test_keys_list_and_show_tell_who_may_what_without_secrets(ragq, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     ragq("new", "alice", "--role", "client", "--method", "index.search")
     ragq("new", "gpu", "--role", "worker")
@@ -197,6 +214,8 @@ def test_keys_list_and_show_tell_who_may_what_without_secrets(ragq, tmp_path: Pa
     assert "gpu    worker,client   revoked " in listed
     secret = credential(tmp_path / "keys" / "alice.key").secret
     _, shown, _ = ragq("show", "alice")
+    assert "serves   -" in shown
+    assert listed.splitlines()[0].split() == ["NAME", "ROLES", "OPENS"]
     document = json.loads(ragq("list", "--json")[1])
     assert [entry["name"] for entry in document] == ["alice", "gpu"]
     assert json.loads(ragq("show", "alice", "--json")[1]) == document[0]
