@@ -53,7 +53,10 @@ def new_key(
     path = Keyring(config.keys_folder).new(Member(name, "", roles, calls, serves), out)
     click.echo(f"wrote {path}, which only you may read")
     use = "worker" if role == "worker" else "client"
-    click.echo(f"whoever has the file is '{name}': bring it over a safe way and set security.{use} to its path")
+    if path == config.keys_folder / f"{use}.key" and not getattr(config.security, use):
+        click.echo(f"the {use}s of this machine use it")
+    else:
+        click.echo(f"whoever has the file is '{name}': bring it over a safe way and set security.{use} to its path")
     if not config.security.enabled:
         click.echo("note: this mesh asks for keys only with 'security.enabled: true'", err=True)
 
@@ -81,6 +84,8 @@ def list_keys(session: Session, as_json: bool) -> None:
         click.echo(json.dumps([asdict(member) for member in members], ensure_ascii=False, indent=2))
         return
     width = max((len(member.name) for member in members), default=0)
+    if members:
+        click.echo(f"{'NAME':<{width}}  {'ROLES':<14}  OPENS")
     for member in members:
         click.echo(f"{member.name:<{width}}  {','.join(member.roles):<14}  {_limits(member)}".rstrip())
     if not members:
@@ -101,10 +106,13 @@ def _limits(member: Member) -> str:
 @click.pass_obj
 def show_key(session: Session, name: str, as_json: bool) -> None:
     """Print what is public about the key of NAME."""
-    entry = asdict(Keyring(session.config().keys_folder).member(name))
+    member = Keyring(session.config().keys_folder).member(name)
+    entry = asdict(member)
     if as_json:
         click.echo(json.dumps(entry, ensure_ascii=False, indent=2))
         return
+    if "worker" not in member.roles:
+        entry["serves"] = ""
     for key, value in entry.items():
         text = " ".join(value) or "everything" if isinstance(value, list) else value or "-"
         click.echo(f"{key:<8} {text}")

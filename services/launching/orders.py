@@ -120,7 +120,9 @@ def ordered(path: Path, names: tuple[str, ...], *, comes_back: bool) -> Iterator
             if "failure" not in record:
                 yield record["said"]
             elif record["failure"]:
-                raise Failed(record["failure"], help="'ragq logs launcher' has the whole story")
+                raise Failed(
+                    record["failure"], help="'ragq status' shows what runs, 'ragq logs launcher' what was done"
+                )
             else:
                 return
     raise Failed("the launcher ended before it was done", help="'ragq logs launcher' may tell why")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from clients.errors import BadRequest, NotFound
+from clients.errors import BadRequest
 from clients.reading import nearest, read
 from clients.wire import Method, Nothing
 
@@ -37,9 +37,11 @@ def call(session: Session, name: str, request: str, timeout_s: float) -> None:
     """
     service, _, method_name = name.partition(".")
     fields = _fields(standard_text("a JSON object") if request == "-" else request)
+    if not method_name:
+        raise BadRequest(f"'{name}' names no method", help="write SERVICE.METHOD, such as llm.models")
     with session.mesh(timeout_s) as mesh:
         if service not in mesh.config.enabled_services:
-            raise NotFound(f"no service '{service}' is enabled", help=nearest(service, mesh.config.enabled_services))
+            raise BadRequest(f"no service '{service}' is enabled", help=nearest(service, mesh.config.enabled_services))
         method, is_known = _method(service, method_name)
         message = read(method.request, fields) if is_known else fields
         client = mesh.client(service)
@@ -66,8 +68,6 @@ def _fields(text: str) -> dict[str, Any]:
 
 def _method(service: str, name: str) -> tuple[Method[Any, Any, Any], bool]:
     """The method, and whether its contract is one of ours; a foreign one is sent as it is, and may stream."""
-    if not name:
-        raise BadRequest(f"'{service}' names no method", help="write SERVICE.METHOD, such as llm.models")
     ours = known()
     if name in ours and name.startswith("_sys."):
         return ours[name], True

@@ -32,13 +32,16 @@ def status(session: Session, as_json: bool) -> None:
             click.echo()
             show.table(PROXIES, [_proxy(proxy) for proxy in found.proxies])
     if not found.whole:
-        _advise(found)
+        advise(found)
         raise SystemExit(1)
 
 
-def _advise(found: MeshStatus) -> None:
+def advise(found: MeshStatus) -> None:
+    """Say what to do about a mesh that is not whole."""
     if any(service.state == "down" for service in found.services):
-        show.note("a service is down: 'ragq up' starts the mesh, 'ragq doctor' tells what keeps it from starting")
+        show.note(
+            "a service is down: 'ragq up' starts the mesh, 'ragq restart' what was drained; 'ragq doctor' tells more"
+        )
     elif found.ready:
         show.note("every service works, but not every proxy answers: 'ragq logs proxy' tells what they said")
 

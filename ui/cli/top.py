@@ -21,6 +21,7 @@ from . import show
 from .load import Board, Load, Look, WorkerLoad, board
 from .options import json_option
 from .session import Session
+from .status import advise
 
 INTERVAL_S = 1.0
 SERVICES = ("SERVICE", "STATE", "WORKERS", "QUEUED", "RUNNING", "CALLS/S", "ERR/S", "P50", "P95", "REQUEUED", "NOTE")
@@ -46,8 +47,11 @@ def top(session: Session, once: bool, as_json: bool) -> None:
         if as_json or once or not show.terminal().is_terminal:
             before = _look(mesh)
             time.sleep(INTERVAL_S)
-            found = board(before, _look(mesh))
+            now = _look(mesh)
+            found = board(before, now)
             show.document(found) if as_json else _print(found)
+            if not now.status.whole:
+                advise(now.status)
         else:
             _watch(mesh)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 
+from clients.errors import BadRequest
 from tests.unit.cli.desk import Desk
 from ui.cli.call import known
 
@@ -47,6 +48,7 @@ def test_a_stream_is_a_line_per_event_and_the_reply_last(ragq: Run) -> None:
 def test_a_call_that_cannot_be_made_says_why(ragq: Run, arguments: tuple[str, ...], said: str) -> None:
     error = ragq("call", *arguments).exception
     assert said in str(error)
+    assert isinstance(error, BadRequest)  # which ends the command with 2
 
 
 def test_every_method_of_the_contracts_is_known(desk: Desk) -> None:

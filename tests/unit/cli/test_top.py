@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from clients.overview import MeshStatus, ProxyReport, together
 from clients.status import Latency, MethodStats, ServiceStats, ServiceStatus, WorkerStatus
+from tests.unit.cli.desk import Desk
 from ui.cli import top
 from ui.cli.load import Look, board, quantile
 
@@ -76,6 +77,14 @@ def test_without_a_terminal_it_is_printed_once(ragq: Callable[..., Result]) -> N
     lines = [line.split() for line in result.stdout.splitlines() if line]
     assert [line[0] for line in lines if line[0].isupper()] == ["SERVICE", "PROXY", "WORKER"]
     assert "\x1b" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_mesh_that_is_down_is_told_what_to_do(ragq: Callable[..., Result], desk: Desk) -> None:
+    desk.down.add("llm")
+    result = ragq("top", "--once")
+    assert result.exit_code == 0
+    assert "'ragq up' starts the mesh" in result.stderr
 
 
 def test_json_is_one_document(ragq: Callable[..., Result]) -> None:
