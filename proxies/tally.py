@@ -8,6 +8,8 @@ from collections import Counter, deque
 from clients.status import Latency, MethodStats, Outcome
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+MAX_REASONS = 64
+OTHER = (2, "OTHER")
 UNKNOWN_METHOD = 0
 
 
@@ -85,7 +87,8 @@ class Tally:
         """A call ended with an error."""
         self.failed += 1
         row = self.methods.get(method) or self.methods[UNKNOWN_METHOD]
-        row.errors[code, reason] += 1
+        key = (code, reason)
+        row.errors[key if key in row.errors or len(row.errors) < MAX_REASONS else OTHER] += 1
 
     def shown(self) -> list[MethodStats]:
         """The methods that have been called, by name."""

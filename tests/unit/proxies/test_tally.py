@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from proxies.tally import MAX_REASONS, Tally
+
 from clients.errors import Busy, Draining
 from clients.packing import pack, unpack
 from clients.status import ServiceStats, ServiceStatus
@@ -54,6 +56,17 @@ def test_failures_are_counted_by_code_and_reason(desk: Desk) -> None:
     }
     assert (said(desk).failed, said(desk).expired_running, said(desk).expired_waiting) == (3, 1, 0)
     assert expired.is_answered
+
+
+def test_a_worker_that_invents_reasons_does_not_fill_the_memory() -> None:
+    tally = Tally()
+    for number in range(10 * MAX_REASONS):
+        tally.failed_with(7, 2, f"REASON_{number}")
+    tally.failed_with(7, 2, "REASON_0")
+    (row,) = tally.shown()
+    counted = {outcome.reason: outcome.count for outcome in row.outcomes}
+    assert len(counted) == MAX_REASONS + 1
+    assert (counted["REASON_0"], counted["OTHER"]) == (2, 9 * MAX_REASONS)
 
 
 def test_methods_that_nobody_serves_share_a_row(desk: Desk) -> None:
