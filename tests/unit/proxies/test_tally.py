@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
-from proxies.tally import MAX_REASONS, Tally
-
 from clients.errors import Busy, Draining
 from clients.packing import pack, unpack
 from clients.status import ServiceStats, ServiceStatus
 from clients.wire import Ready, method_key
 from proxies.report import report, stats
+from proxies.tally import MAX_REASONS, Tally
 from tests.unit.proxies.desk import AGAIN, BULK, SEARCH, Desk
 
 EMBED = method_key("llm.embed")
@@ -64,7 +61,7 @@ def test_a_worker_that_invents_reasons_does_not_fill_the_memory() -> None:
         tally.failed_with(7, 2, f"REASON_{number}")
     tally.failed_with(7, 2, "REASON_0")
     (row,) = tally.shown()
-    counted = {outcome.reason: outcome.count for outcome in row.outcomes}
+    counted = {outcome.reason: outcome.num for outcome in row.outcomes}
     assert len(counted) == MAX_REASONS + 1
     assert (counted["REASON_0"], counted["OTHER"]) == (2, 9 * MAX_REASONS)
 
