@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from clients.errors import Busy, Draining
 from clients.packing import pack, unpack
 from clients.status import ServiceStats, ServiceStatus
