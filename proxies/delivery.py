@@ -33,7 +33,8 @@ class Delivery:
     """
 
     def __init__(self, front: Port, back: Port, dispatcher: Dispatcher) -> None:
-        self._front, self._send_front, self._send_back = front, front.send, back.send
+        self._front, self._back = front, back
+        self._send_front, self._send_back = front.send, back.send
         self._dispatcher = dispatcher
         self._outbox: list[list[Any]] = []
         self.parking = Parking()
@@ -80,8 +81,8 @@ class Delivery:
             self._dispatcher.undelivered(call, action.worker, time.monotonic())
 
     def forward(self, worker: bytes, client: bytes, frames: list[Any]) -> bool:
-        """Send a worker something about a call of a client; whether it is there and has room."""
-        return self._send_back([worker, client + UNWAITED, *frames])
+        """Send a worker something about a call of a client; whether it has room. That it is gone, others notice."""
+        return self._send_back([worker, client + UNWAITED, *frames]) or not self._back.is_full
 
     def control(self, worker: bytes, envelope: bytes) -> bool:
         """Send a worker something about itself; whether it is there and has room."""

@@ -103,7 +103,7 @@ def test_a_reader_who_stands_still_costs_the_proxy_no_memory_and_the_others_no_t
     slow, quick = mesh.client(timeout_s=60), mesh.client(timeout_s=60)
     quiet_s = seconds_of_a_stream(quick)
     before = resident(proxy.pid)
-    with slow.stream(COUNT, Count(2000, size=60_000)) as numbers:
+    with slow.stream(COUNT, Count(2000, size=30_000)) as numbers:
         assert next(numbers).value == 0
         until(lambda: quick.call(SEEN, Nothing()).emitted % 1000 == STREAM_CREDIT)
         beside_s = min(seconds_of_a_stream(quick) for _ in range(3))
