@@ -10,8 +10,7 @@ from typing import Any, Self, TypeVar
 
 from .alink import LoopLink
 from .astream import AsyncFeeder, AsyncStream, Given
-from .client import IDLE_S, IN_FLIGHT, STREAM_TIMEOUT_S, Client, deadline_after, fronts_of, streaming
-from .errors import ConfigError
+from .client import IDLE_S, IN_FLIGHT, STREAM_TIMEOUT_S, Client, deadline_after, some_fronts, streaming
 from .keys import Credential
 from .packing import Payload, pack, unpack
 from .pending import Pending, asking_status, outcome, pending
@@ -38,9 +37,7 @@ class AsyncClient:
         credential: Credential | None = None,
         bulk: bool = False,
     ) -> None:
-        self.addresses = fronts_of(address)
-        if not self.addresses:
-            raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
+        self.addresses = some_fronts(address)
         self.timeout_s = timeout_s
         self._credential = credential
         self._flags = int(Flag.BULK) if bulk else 0

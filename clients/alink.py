@@ -15,13 +15,12 @@ from collections.abc import Sequence
 import zmq
 
 from .calls import Calls
+from .connections import front_peer, look_at
 from .errors import Cancelled
 from .keys import Credential
-from .line import Line
 from .packing import pack
 from .peer import Peer, readable
 from .pending import Pending
-from .sockets import Wake
 from .wire import Hello
 
 BURST = 100
@@ -43,7 +42,6 @@ class LoopLink:
         self.loop = loop
         self.num_unsignalled = 0
         self._credential = credential
-        self._wake = Wake()
         self._is_due = self._is_over = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
@@ -53,8 +51,7 @@ class LoopLink:
         self._kick()
 
     def _connect(self, address: str) -> Peer:
-        server_key = self._credential.front if self._credential else ""
-        return Peer(address, credential=self._credential, server_key=server_key, wake=self._wake)
+        return front_peer(address, self._credential)
 
     def is_alive(self) -> bool:
         """Whether calls can still be made over it."""
@@ -95,7 +92,6 @@ class LoopLink:
         if self._alarm is not None:
             self._alarm.cancel()
         self._calls.close(lambda name: Cancelled(f"the client was closed during {name}"))
-        self._wake.close()
 
     # -- what the loop does ----------------------------------------------------------------------
 
@@ -125,22 +121,8 @@ class LoopLink:
             for frames in peer.receive(BURST):
                 self._calls.heard(line, frames, now)
                 found = True
-            found = self._look_at(line, peer, now) or found
+            found = look_at(self._calls, line, peer, now) or found
         return found
-
-    def _look_at(self, line: Line, peer: Peer, now: float) -> bool:
-        changes = list(peer.changes())
-        for change in changes:
-            if change.is_connected:
-                self._calls.connected(line, now)
-            elif change.refusal is not None:
-                self._calls.refused(line, change.refusal, now)
-            else:
-                for frames in peer.receive():  # what came before the connection broke still counts
-                    self._calls.heard(line, frames, now)
-                self._calls.disconnected(line, now)
-                break
-        return bool(changes)
 
     def _watch(self) -> None:
         """Listen to the descriptors of the sockets that there are now."""

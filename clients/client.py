@@ -54,9 +54,7 @@ class Client:
         credential: Credential | None = None,
         bulk: bool = False,
     ) -> None:
-        self.addresses = fronts_of(address)
-        if not self.addresses:
-            raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
+        self.addresses = some_fronts(address)
         self.timeout_s = timeout_s
         self.credential = credential
         self._flags = int(Flag.BULK) if bulk else 0
@@ -205,6 +203,14 @@ def fronts_of(given: str | Sequence[str]) -> list[str]:
     """The addresses in a list, or in a text with commas, each once."""
     listed = given.split(",") if isinstance(given, str) else given
     return list(dict.fromkeys(address.strip() for address in listed if address.strip()))
+
+
+def some_fronts(given: str | Sequence[str]) -> list[str]:
+    """The same; ConfigError when there is none."""
+    fronts = fronts_of(given)
+    if not fronts:
+        raise ConfigError("a client needs an address", help="such as tcp://127.0.0.1:7781")
+    return fronts
 
 
 def streaming(method: Method[Q, Any, Any], request: Q, deadline: float, *, flags: int, has_input: bool) -> Pending:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 
 from .calls import Calls
+from .connections import front_peer, look_at
 from .errors import Cancelled
 from .keys import Credential
 from .line import Line
@@ -42,8 +43,7 @@ class Link:
         self._thread.start()
 
     def _connect(self, address: str) -> Peer:
-        server_key = self._credential.front if self._credential else ""
-        return Peer(address, credential=self._credential, server_key=server_key, wake=self._wake)
+        return front_peer(address, self._credential)
 
     def is_alive(self) -> bool:
         """Whether calls can still be left to it."""
@@ -108,7 +108,7 @@ class Link:
             if messages in ready:
                 self._receive(line, peer, now)
             if changes in ready or peer.has_news:
-                self._look_at(line, peer, now)
+                look_at(self._calls, line, peer, now)
         self._take_inbox(now)
         self._calls.tick(now)
         if self._calls.lines.num_changes != self._num_changes:
@@ -158,18 +158,6 @@ class Link:
         now = time.monotonic()
         timer = self._calls.next_timer(now)
         return LONGEST_PAUSE_MS if timer is None else max(0, min(LONGEST_PAUSE_MS, int((timer - now) * 1000) + 1))
-
-    def _look_at(self, line: Line, peer: Peer, now: float) -> None:
-        for change in list(peer.changes()):
-            if change.is_connected:
-                self._calls.connected(line, now)
-            elif change.refusal is not None:
-                self._calls.refused(line, change.refusal, now)
-            else:
-                for frames in peer.receive():  # what came before the connection broke still counts
-                    self._calls.heard(line, frames, now)
-                self._calls.disconnected(line, now)
-                return
 
     def _take_inbox(self, now: float) -> None:
         while self._inbox:

@@ -13,7 +13,7 @@ from zmq.backend import Socket as Bare
 
 from .errors import RagqError, Unauthenticated
 from .keys import Credential
-from .sockets import Wake, opened
+from .sockets import opened
 
 EVENT = struct.Struct("=HI")
 READABLE = int(zmq.POLLIN)  # pyzmq's own names are enums, which cost more than what is asked with them
@@ -54,10 +54,8 @@ class Peer:
     Args:
         credential: who this side is; None for a mesh without keys.
         server_key: the public key of the ROUTER.
-        wake: shared with other peers of one thread; None for one of its own.
 
     Attributes:
-        wake: lets other threads end a ``wait``.
         socket: readable when a message came.
         monitor: readable when the connection changed.
         has_news: the connection is up from the start, which the monitor does not tell.
@@ -71,10 +69,7 @@ class Peer:
         linger_ms: int = 100,
         credential: Credential | None = None,
         server_key: str = "",
-        wake: Wake | None = None,
     ) -> None:
-        self.wake = wake or Wake()
-        self._owns_wake = wake is None
         self._address, self._linger_ms = address, linger_ms
         self._credential, self._server_key = credential, server_key
         self._num_silent_failures = 0
@@ -93,7 +88,6 @@ class Peer:
         self.socket.connect(self._address)
         # Within a process there is no handshake to wait for, and nothing that could break.
         self._is_connected = self.has_news = self._address.startswith("inproc:")
-        self._has_changed = False
         self.is_unsure = True
 
     def fds(self) -> list[int]:
@@ -108,21 +102,6 @@ class Peer:
         """Whether a message has come."""
         self.is_unsure = False
         return bool(int(Bare.get(self.socket, zmq.EVENTS)) & READABLE)
-
-    def wait(self, timeout_ms: int) -> bool:
-        """Until something came, the connection changed, or another thread woke this one; whether a message came."""
-        ready = readable([self.socket, self.monitor, self.wake.reader], timeout_ms)
-        self._has_changed = self.monitor in ready
-        if self.wake.reader in ready:
-            self.wake.clear()
-        return self.socket in ready
-
-    def has_broken(self) -> bool:
-        """Whether the connection broke since the last look; what came over it can still be received."""
-        if not self._has_changed:
-            return False
-        self._has_changed = False
-        return any(not change.is_connected and change.refusal is None for change in self.changes())
 
     def changes(self) -> Iterator[Change]:
         """What became of the connection since the last look; what came before it broke can still be received."""
@@ -195,8 +174,6 @@ class Peer:
     def close(self) -> None:
         """Let go of the connection; what was sent goes out within the linger time."""
         self._close(self._linger_ms)
-        if self._owns_wake:
-            self.wake.close()
 
     def _close(self, linger_ms: int) -> None:
         self.socket.disable_monitor()

@@ -42,9 +42,12 @@ class Loop:
         self._of_port: dict[int, Port] = {}
         for port, _ in ports:
             self._of_port[self._watch(port.socket)] = port
+        self._unasked: list[Callable[[float], None]] = []
         for source, handle in others.items():
-            self._rarely[self._watch(source)] = handle if isinstance(source, int) else _emptying(source, handle)
-        self._unasked = [self._rarely[self._watch(source)] for source in others if not isinstance(source, int)]
+            rarely = handle if isinstance(source, int) else _emptying(source, handle)
+            self._rarely[self._watch(source)] = rarely
+            if rarely is not handle:
+                self._unasked.append(rarely)
         self._looked_at = 0.0
 
     def _watch(self, source: Any) -> int:

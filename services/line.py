@@ -67,9 +67,7 @@ class Line:
         self._using = threading.Lock()
         self._is_full = False
         server_key = credential.back if credential else ""
-        self._peer = Peer(
-            address, linger_ms=sockets.LINGER_MS, credential=credential, server_key=server_key, wake=watch.wake
-        )
+        self._peer = Peer(address, linger_ms=sockets.LINGER_MS, credential=credential, server_key=server_key)
         self._watch = watch
         self.fds = self._peer.fds()
 
