@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .config import Config, Endpoint, Face, Service, is_loopback
+from .config import Config, Face, Service
+from .endpoint import Endpoint, is_loopback
 from .errors import ConfigError
 
 Problem = tuple[str, str, str]
@@ -14,6 +15,8 @@ _AT_LEAST: dict[str, float] = {
     "llm.embed.max_tokens": 0,
     "llm.rerank.max_tokens": 0,
     "llm.generate.max_tokens": 0,
+    "llm.embed.dimension": 0,
+    "llm.cache_mb": 0,
     "index.chunk_size": 1,
     "index.overlap": 0,
     "index.max_file_mb": 1,

@@ -5,67 +5,14 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Literal, cast, get_args
+from typing import Literal
 
+from .endpoint import Endpoint, Pair, pair
 from .errors import ConfigError
 
 MAX_SOCKET_PATH = 100
-Protocol = Literal["tcp", "ipc", "inproc"]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a socket binds or connects.
-
-    Attributes:
-        host: for tcp a name or address; for ipc a path; for inproc a name.
-    """
-
-    port: int = 0
-    host: str = "127.0.0.1"
-    protocol: Protocol = "tcp"
-
-    @property
-    def address(self) -> str:
-        """What ZeroMQ is given."""
-        return f"tcp://{self.host}:{self.port}" if self.protocol == "tcp" else f"{self.protocol}://{self.host}"
-
-    @classmethod
-    def parse(cls, address: str) -> Endpoint:
-        """The endpoint of an address such as ``tcp://10.0.0.2:7781`` or ``ipc:///run/ragq/llm``.
-
-        Raises:
-            ConfigError: it is none.
-        """
-        protocol, separator, rest = address.partition("://")
-        host, _, port = rest.rpartition(":") if protocol == "tcp" else (rest, "", "0")
-        if not (separator and host and port.isdecimal() and protocol in get_args(Protocol)):
-            raise ConfigError(f"'{address}' is no address", help="write tcp://HOST:PORT, ipc://PATH or inproc://NAME")
-        return cls(int(port), host, cast("Protocol", protocol))
-
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.protocol != "tcp" or is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine alone; a name that only begins like 127. does not."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Where one proxy listens: in front for clients, at the back for workers."""
-
-    front_end: Endpoint
-    back_end: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +40,7 @@ class Service:
     @property
     def pairs(self) -> list[Pair]:
         """Every proxy of the service, the one of ``front_end`` and ``back_end`` first."""
-        return [Pair(self.front_end, self.back_end), *map(_pair, self.proxies)]
+        return [Pair(self.front_end, self.back_end), *map(pair, self.proxies)]
 
     @property
     def fronts(self) -> list[str]:
@@ -106,28 +53,35 @@ class Service:
         return [pair.back_end.address for pair in self.pairs]
 
 
-def _pair(text: str) -> Pair:
-    match text.split():
-        case [front, back]:
-            return Pair(Endpoint.parse(front), Endpoint.parse(back))
-    raise ConfigError(f"proxies: '{text}' is not FRONT BACK", help="such as 'tcp://HOST:7781 tcp://HOST:7782'")
-
-
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model for one role.
 
     Attributes:
         name: of a model in the models directory, or a path; ``none`` leaves the role empty.
-        backend: ``openvino``, ``toy``; others come by extras.
+        backend: ``openvino``, ``torch``, ``remote``, ``toy``; others come by extras.
         dtype: ``auto`` is bf16 where the processor has it, else fp32.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``; for backends that have a choice.
         max_tokens: longest input; 0 means the model's own limit.
+        dimension: of the vectors, for models that may be cut short (Matryoshka); 0 means all of it.
+        instruction: what queries are told to be, for models that take one; empty means the model's own.
+        url: of a remote server, such as ``http://host:8000/v1``.
+        api_key: for a remote server; ``$NAME`` reads the environment variable NAME.
+        timeout_s: seconds that a remote server may take for one request.
+        options: free settings of the backend.
     """
 
     name: str
     backend: str = "openvino"
-    dtype: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    dtype: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
+    device: str = "auto"
     max_tokens: int = 0
+    dimension: int = 0
+    instruction: str = ""
+    url: str = ""
+    api_key: str = ""
+    timeout_s: float = 60.0
+    options: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +90,7 @@ class LLM(Service):
 
     Attributes:
         threads: processor threads for one worker; 0 means one less than there are cores, at least one.
+        cache_mb: memory for remembered vectors, and as much again for remembered scores.
     """
 
     front_end: Endpoint = field(default_factory=lambda: Endpoint(7781))
@@ -144,6 +99,7 @@ class LLM(Service):
     rerank: Model = field(default_factory=lambda: Model("maxsim"))
     generate: Model = field(default_factory=lambda: Model("smollm2-135m-instruct"))
     threads: int = 0
+    cache_mb: int = 64
     state_path: str = ""
     device: str = "cpu"
     strategy: str = ""

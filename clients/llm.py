@@ -9,7 +9,8 @@ from typing import Literal, overload
 import numpy as np
 
 from .client import Client, Stream
-from .generation import Generate, Generation, Message, Prompt, Token, Usage, generate_request
+from .generation import Beam, Generate, Generation, Message, Prompt, Token, Usage, generate_request
+from .models import MODELS, RELOAD, USAGE, ModelInfo, Models, Reload, Reloaded, RoleName, WorkerUsage
 from .wire import Method, Nothing, unary
 
 __all__ = [
@@ -20,8 +21,11 @@ __all__ = [
     "MAX_TEXTS_PER_CALL",
     "METHODS",
     "MODELS",
+    "RELOAD",
     "RERANK",
     "SCORE",
+    "USAGE",
+    "Beam",
     "Embed",
     "Embeddings",
     "Extract",
@@ -34,14 +38,18 @@ __all__ = [
     "Models",
     "Prompt",
     "Ranked",
+    "Reload",
+    "Reloaded",
     "Rerank",
     "Role",
+    "RoleName",
     "Score",
     "ScoreKind",
     "Scores",
     "Sentence",
     "Token",
     "Usage",
+    "WorkerUsage",
     "generate_request",
 ]
 
@@ -58,29 +66,43 @@ class Embed:
     Attributes:
         role: questions and documents take different prefixes in most models.
         model: name of a loaded model; empty means the service's own.
+        instruction: what queries are told to be, for models that take one; empty means the model's own.
+        dimension: cut the vectors to so many numbers and normalise again (Matryoshka); 0 means all.
     """
 
     texts: list[str]
     role: Role = "document"
     model: str = ""
+    instruction: str = ""
+    dimension: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """One L2-normalised float32 row per text: shape [n, dim]."""
+    """One L2-normalised float32 row per text: shape [n, dim].
+
+    Attributes:
+        truncated: indices of texts that were longer than the model takes, and were cut.
+    """
 
     vectors: np.ndarray
     model: str
     num_tokens: int = 0
+    truncated: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Rerank:
-    """Documents to score against one query."""
+    """Documents to score against one query.
+
+    Attributes:
+        instruction: what makes a document fit, for models that take one; empty means the model's own.
+    """
 
     query: str
     documents: list[str]
     model: str = ""
+    instruction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +111,17 @@ class Scores:
 
     Attributes:
         scores: float32 [n]; ``kind`` names the scale (similarity and probability are 0 to 1).
-        logits: float32 [n], the raw outputs; equal to ``scores`` for a similarity.
+        logits: float32 [n], the raw outputs; equal to ``scores`` for a similarity. Order by these: scores
+            near 1 round to the same number.
+        truncated: indices of pairs that were longer than the model takes, and were cut.
     """
 
     scores: np.ndarray
     logits: np.ndarray
     kind: ScoreKind
     model: str
+    num_tokens: int = 0
+    truncated: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +131,7 @@ class Score:
     queries: list[str]
     documents: list[str]
     model: str = ""
+    instruction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,38 +167,11 @@ class Extraction:
     sentences: list[Sentence]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """A role of the LLM service and the model that fills it.
-
-    Attributes:
-        dimension: of the vectors; 0 where there are none.
-        max_tokens: longest input, or context length; 0 if unknown.
-        status: ``ready``, or why not.
-    """
-
-    role: Literal["embed", "rerank", "generate"]
-    name: str
-    backend: str
-    status: str = "ready"
-    dimension: int = 0
-    max_tokens: int = 0
-    languages: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """Every role."""
-
-    models: list[ModelInfo]
-
-
 EMBED = unary("llm.embed", Embed, Embeddings)
 RERANK = unary("llm.rerank", Rerank, Scores)
 SCORE = unary("llm.score", Score, Scores)
 GENERATE = Method("llm.generate", Generate, Generation, Token)
 EXTRACT = unary("llm.extract", Extract, Extraction)
-MODELS = unary("llm.models", Nothing, Models)
 METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS)
 
 
@@ -279,7 +279,7 @@ def joined(replies: Sequence[Embeddings]) -> np.ndarray:
 
 def ranked(reply: Scores, documents: Sequence[str], top_k: int | None) -> list[Ranked]:
     """The documents by their scores; best first, ties in the order given."""
-    order = np.argsort(-reply.scores, kind="stable")[: top_k or len(documents)]
+    order = np.argsort(-reply.logits, kind="stable")[: top_k or len(documents)]
     return [
         Ranked(int(i), float(reply.scores[i]), float(reply.logits[i]), documents[int(i)], reply.kind) for i in order
     ]

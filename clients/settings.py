@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from .checks import problems
-from .config import Config, Endpoint
+from .config import Config
+from .endpoint import Endpoint
 from .errors import BadRequest, ConfigError
 from .reading import convert
 from .schema import config_schema, defaults, hint_of, hints, masked

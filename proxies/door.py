@@ -14,7 +14,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from clients.config import Endpoint
+from clients.endpoint import Endpoint
 from clients.errors import ConfigError, PortBusy, RagqError
 from clients.sockets import answers
 

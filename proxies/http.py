@@ -23,7 +23,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from clients.config import Config, is_loopback
+from clients.config import Config
+from clients.endpoint import is_loopback
 from clients.errors import BadRequest, ConfigError, NotFound, PortBusy, RagqError
 from clients.llm import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings, ModelInfo
 from clients.mesh import Ragq

@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Any
 
 from clients import sockets
-from clients.config import Config, Endpoint, Pair
+from clients.config import Config
+from clients.endpoint import Endpoint, Pair
 from clients.errors import ConfigError
 from clients.status import ServiceStats, ServiceStatus
 from clients.system import Description, Health, Lost

@@ -6,7 +6,8 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-from clients.config import Config, Endpoint, Pair, is_loopback
+from clients.config import Config
+from clients.endpoint import Endpoint, Pair, is_loopback
 from clients.errors import ConfigError
 
 EVERYWHERE = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - compared, not bound

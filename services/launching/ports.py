@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.config import Config, Endpoint
+from clients.config import Config
+from clients.endpoint import Endpoint
 from clients.errors import ConfigError, PortBusy, RagqError
 from services.launching.places import Place, here
 

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from clients.config import LLM, Model
@@ -17,6 +18,7 @@ from services.service import Call
 
 from .backends.base import Embedder, Generator, Reranker
 from .backends.maxsim import MaxSim
+from .backends.registry import Site, backend
 from .embedding import Embedding
 
 log = logging.getLogger(__name__)
@@ -132,12 +134,12 @@ class Roles:
     generate: Role[Generator]
 
     @classmethod
-    def of(cls, config: LLM, shelf: Shelf) -> Roles:
+    def of(cls, config: LLM, home: Path) -> Roles:
         """Roles that know how to load what the configuration names; nothing is loaded yet."""
-        threads = config.threads or max(1, num_cores() - 1)
-        embed = Role("embed", config.embed, lambda: Embedding(_embedder(config.embed, shelf, threads)))
-        rerank = Role("rerank", config.rerank, lambda: _reranker(config.rerank, embed))
-        generate = Role("generate", config.generate, lambda: _generator(config, shelf, threads))
+        site = Site(Shelf(home), config.threads or max(1, num_cores() - 1), home / "cache", config.options)
+        embed = Role("embed", config.embed, lambda: Embedding(_embedder(config.embed, site)))
+        rerank = Role("rerank", config.rerank, lambda: _reranker(config.rerank, site, embed))
+        generate = Role("generate", config.generate, lambda: _generator(config.generate, site))
         return cls(embed, rerank, generate)
 
     def infos(self) -> list[ModelInfo]:
@@ -157,53 +159,32 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _embedder(settings: Model, shelf: Shelf, threads: int) -> Embedder:
-    if settings.backend == "toy":
-        from .backends.toy import ToyEmbedder
-
-        return ToyEmbedder()
-    _check_backend("embed", settings)
-    from .backends.openvino import OpenVINOEmbedder
-
-    embedder = OpenVINOEmbedder(
-        shelf.locate(settings.name), dtype=settings.dtype, threads=threads, max_tokens=settings.max_tokens
-    )
+def _embedder(settings: Model, site: Site) -> Embedder:
+    embedder = backend(settings.backend).embedder(settings, site)
     embedder.run(embedder.prepare(["warm"], "query"))
     return embedder
 
 
-def _reranker(settings: Model, embed: Role[Embedding]) -> Reranker:
+def _reranker(settings: Model, site: Site, embed: Role[Embedding]) -> Reranker:
     if settings.backend == "toy":
         from .backends.toy import ToyReranker
 
         return ToyReranker()
-    _check_backend("rerank", settings)
-    if settings.name != MAXSIM:
-        raise ConfigError(
-            f"llm.rerank.name: the openvino backend has no reranker '{settings.name}'", help=f"known: {MAXSIM}, {NONE}"
-        )
+    if settings.name == MAXSIM:
+        return _max_sim(embed)
+    backend(settings.backend).scorer(settings, site)
+    raise ConfigError(f"llm.rerank.name: '{settings.name}' cannot be served", help=f"known: {MAXSIM}, {NONE}")
+
+
+def _max_sim(embed: Role[Embedding]) -> Reranker:
     embedding = embed.peek()
     if embedding is None:
         raise ModelNotLoaded(f"'{MAXSIM}' reranks with the embedding model, and that is not there: {embed.status}")
     return MaxSim(embedding, embedding.card)
 
 
-def _generator(config: LLM, shelf: Shelf, threads: int) -> Generator:
-    settings = config.generate
-    if settings.backend == "toy":
-        from .backends.toy import ToyGenerator
-
-        delay_s = config.options.get("toy_token_s", 0.0)
-        return ToyGenerator(float(delay_s) if isinstance(delay_s, int | float) else 0.0)
-    _check_backend("generate", settings)
-    from .backends.openvino_chat import OpenVINOChat
-
-    return OpenVINOChat(shelf.locate(settings.name), threads=threads, max_tokens=settings.max_tokens)
-
-
-def _check_backend(role: Name, settings: Model) -> None:
-    if settings.backend != "openvino":
-        raise ConfigError(f"llm.{role}.backend: no backend '{settings.backend}'", help="known: openvino, toy")
+def _generator(settings: Model, site: Site) -> Generator:
+    return backend(settings.backend).generator(settings, site)
 
 
 def _info(role: Role[M]) -> ModelInfo:

@@ -31,7 +31,6 @@ from clients.llm import (
     Token,
 )
 from clients.wire import Nothing
-from services.models import Shelf
 from services.service import Call, Service, serves
 
 from .checks import check_embed, check_extract, check_generate, check_rerank, check_score
@@ -51,7 +50,7 @@ class LLMService(Service):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.roles = Roles.of(config.llm, Shelf(config.home))
+        self.roles = Roles.of(config.llm, config.home)
 
     def start(self) -> None:
         """Load the small models at once and the writer behind them, so that searching works first."""

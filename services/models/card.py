@@ -14,8 +14,9 @@ from clients.reading import read
 from .gguf import check_readable, read_header
 
 CARD = "model.json"
-Kind = Literal["encoder", "gguf"]
-Pooling = Literal["mean", "cls"]
+Kind = Literal["encoder", "decoder", "gguf", "remote"]
+Pooling = Literal["mean", "cls", "last"]
+Head = Literal["", "logit", "yes_no"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,19 @@ class Card:
     """The description beside a model's weights, kept as ``model.json``.
 
     Attributes:
-        kind: ``encoder`` is a BERT or XLM-R checkpoint in safetensors, ``gguf`` a chat model.
+        kind: ``encoder`` is a BERT or XLM-R checkpoint in safetensors, ``decoder`` a causal one such as Qwen3,
+            ``gguf`` a chat model in that format, ``remote`` a model behind a server.
         roles: what it can fill: embed, rerank, generate.
         weights: name of the weight file in the model's directory.
         languages: ISO codes; ``multilingual`` when the list is only a selection.
         dimension: of the vectors; 0 for a chat model.
         max_tokens: longest input.
-        pooling: how an encoder's token vectors become one.
+        min_dimension: vectors may be cut down to so many numbers and normalised again (Matryoshka); 0: never.
+        pooling: how token vectors become one; ``last`` takes the vector of the end token.
+        head: what makes a score of a pair: ``logit`` is a classifier with one output, ``yes_no`` the logits of
+            the words yes and no as the next token.
+        instruction: what queries are told to be unless the call says otherwise; ``{instruction}`` in
+            ``query_prefix`` stands for it.
         query_prefix, document_prefix: what the model was trained to see in front of a text.
         similarity_floor: cosine that the model gives to unrelated texts.
         source: where the files came from.
@@ -43,7 +50,10 @@ class Card:
     languages: tuple[str, ...] = ()
     dimension: int = 0
     max_tokens: int = 0
+    min_dimension: int = 0
     pooling: Pooling = "mean"
+    head: Head = ""
+    instruction: str = ""
     query_prefix: str = ""
     document_prefix: str = ""
     similarity_floor: float = 0.0

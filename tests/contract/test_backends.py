@@ -14,8 +14,8 @@ from clients.errors import Busy, Cancelled, TooLarge
 from clients.llm import Generate, Generation, Message, Scores
 from services.llm.backends.base import Embedder, Generator, Reranker
 from services.llm.backends.maxsim import MaxSim
-from services.llm.backends.openvino import OpenVINOEmbedder
-from services.llm.backends.openvino_chat import MAX_ANSWERS, OpenVINOChat
+from services.llm.backends.openvino.chat import MAX_ANSWERS, OpenVINOChat
+from services.llm.backends.openvino.embedder import OpenVINOEmbedder
 from services.llm.backends.toy import ToyEmbedder, ToyGenerator, ToyReranker
 from services.llm.embedding import Embedding
 from services.models import Shelf, Shelved

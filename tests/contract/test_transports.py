@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from clients import Client, errors
-from clients.config import Config, Endpoint
+from clients.config import Config
+from clients.endpoint import Endpoint
 from clients.keys import Credential, read_credential
 from clients.packing import MAX_UNARY, pack
 from clients.pending import pending

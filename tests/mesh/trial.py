@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from clients import errors
-from clients.config import Config, Endpoint
+from clients.config import Config
 from clients.config import Service as Section
+from clients.endpoint import Endpoint
 from clients.wire import Method, Nothing, unary
 from services.service import Call, Service, serves
 

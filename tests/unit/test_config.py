@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.config import Config, Endpoint, Service, is_loopback
+from clients.config import Config, Service
+from clients.endpoint import Endpoint, is_loopback
 from clients.errors import ConfigError
 
 

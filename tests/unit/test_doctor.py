@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import service
-from clients.config import Config, Endpoint, Face, Security
+from clients.config import Config, Face, Security
+from clients.endpoint import Endpoint
 from clients.keys import new_pair, write, write_private
 from services.launching import doctor
 from services.launching.doctor import Finding

@@ -15,7 +15,8 @@ import click
 import pytest
 
 import service
-from clients.config import LLM, Config, Endpoint, Face, Index, Service, Tuning
+from clients.config import LLM, Config, Face, Index, Service, Tuning
+from clients.endpoint import Endpoint
 from clients.errors import BadRequest, ConfigError, Internal, ModelNotLoaded, PortBusy
 from clients.settings import Loaded
 from services.launching import launch, places, ports, provision

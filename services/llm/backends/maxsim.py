@@ -33,7 +33,7 @@ class MaxSim:
         self._source = source
         self.card = replace(card, name="maxsim", roles=("rerank",))
 
-    def score(self, pairs: Sequence[tuple[str, str]], call: Call) -> Scores:
+    def score(self, pairs: Sequence[tuple[str, str]], call: Call, *, instruction: str = "") -> Scores:
         """Score (query, document) pairs; a text without tokens scores 0."""
         queries = list(dict.fromkeys(query for query, _ in pairs))
         documents = list(dict.fromkeys(document for _, document in pairs))
@@ -44,6 +44,9 @@ class MaxSim:
             [_max_sim(query_tokens[query], document_tokens[document]) for query, document in pairs], np.float32
         )
         return Scores(scores, scores, "similarity", self.card.name)
+
+    def close(self) -> None:
+        """The model is the embedding role's."""
 
 
 def _max_sim(query: np.ndarray, document: np.ndarray) -> float:

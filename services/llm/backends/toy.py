@@ -15,13 +15,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from clients.config import Model
+from clients.errors import ConfigError
 from clients.llm import Generate, Generation, Role, Scores, Token, Usage
 from services.llm.stopping import Stopper
 from services.llm.words import informative
 from services.models import Card
 from services.service import Call
 
-from .base import Prepared
+from .base import Embedder, Generator, Prepared, Scorer
+from .registry import Site
 
 DIMENSION = 256
 MAX_TOKENS = 512
@@ -40,11 +43,19 @@ class ToyEmbedder:
 
     num_streams = 1
     max_waste_tokens = 48
+    budget_tokens = 512
 
     def __init__(self, card: Card = CARD) -> None:
         self.card = card
 
-    def prepare(self, texts: Sequence[str], role: Role, *, wants_tokens: bool = False) -> list[Prepared]:  # noqa: ARG002 - one vector for both roles
+    def prepare(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        instruction: str = "",
+        wants_tokens: bool = False,
+    ) -> list[Prepared]:
         """Hash the words."""
         prepared = []
         for text in texts:
@@ -53,11 +64,14 @@ class ToyEmbedder:
             prepared.append(Prepared(ids, 0, len(ids), wants_tokens))
         return prepared
 
-    def run(self, batch: Sequence[Prepared]) -> list[np.ndarray]:
+    def run(self, batch: Sequence[Prepared], *, is_alone: bool = False) -> list[np.ndarray]:
         """One unit vector per word, or the direction of their sum."""
         return [
             _one_hot(text.ids) if text.wants_tokens else _direction(_one_hot(text.ids).sum(axis=0)) for text in batch
         ]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _one_hot(ids: np.ndarray) -> np.ndarray:
@@ -79,11 +93,14 @@ class ToyReranker:
 
     card = replace(CARD, name="toy", roles=("rerank",))
 
-    def score(self, pairs: Sequence[tuple[str, str]], call: Call) -> Scores:
+    def score(self, pairs: Sequence[tuple[str, str]], call: Call, *, instruction: str = "") -> Scores:
         """Score by overlap."""
         call.check()
         scores = np.array([_overlap(query, document) for query, document in pairs], np.float32)
         return Scores(scores, scores, "similarity", self.card.name)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _overlap(query: str, document: str) -> float:
@@ -127,3 +144,23 @@ class ToyGenerator:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class Toy:
+    """The three models, as a backend."""
+
+    def embedder(self, settings: Model, site: Site) -> Embedder:
+        """Hashed words as vectors."""
+        return ToyEmbedder()
+
+    def scorer(self, settings: Model, site: Site) -> Scorer:
+        """None: it reranks by overlap."""
+        raise ConfigError("the toy backend reranks without a model of its own")
+
+    def generator(self, settings: Model, site: Site) -> Generator:
+        """An echo; ``toy_token_s`` of ``llm.options`` is the time of a word."""
+        delay_s = site.options.get("toy_token_s", 0.0)
+        return ToyGenerator(float(delay_s) if isinstance(delay_s, int | float) else 0.0)
+
+
+BACKEND = Toy()

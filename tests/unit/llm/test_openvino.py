@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from clients.errors import BadRequest
-from services.llm.backends.openvino import OpenVINOEmbedder
+from services.llm.backends.openvino.embedder import OpenVINOEmbedder
 from services.models import Shelf
 
 from .small_encoder import HIDDEN, POSITIONS, WORDS, forward, unit, write

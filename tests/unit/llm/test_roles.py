@@ -14,7 +14,6 @@ from clients.config import LLM, Model
 from clients.errors import DeadlineExceeded, ModelNotLoaded, NotFound
 from services.llm.backends.toy import ToyReranker
 from services.llm.roles import Role, Roles
-from services.models import Shelf
 from services.service import Call
 
 from .small_encoder import write
@@ -27,7 +26,7 @@ def call(timeout_s: float = 10.0) -> Call:
 
 
 def roles(home: Path, **models: Model) -> Roles:
-    return Roles.of(replace(LLM(embed=TOY, rerank=TOY, generate=TOY), **models), Shelf(home))
+    return Roles.of(replace(LLM(embed=TOY, rerank=TOY, generate=TOY), **models), home)
 
 
 def test_a_missing_model_is_told_and_the_other_roles_work(tmp_path):
