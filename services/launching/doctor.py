@@ -21,7 +21,7 @@ from services.launching.home import Home, HomeUnusable, read_roles
 from services.models import PULLABLE, Shelf
 
 PACKAGES = (
-    "chromadb", "charset-normalizer", "click", "lxml", "msgpack", "numpy", "openvino", "openvino-genai",
+    "chromadb", "charset-normalizer", "click", "jinja2", "lxml", "msgpack", "numpy", "openvino", "openvino-genai",
     "openvino-tokenizers", "pypdfium2", "python-docx", "pyyaml", "pyzmq", "rich", "safetensors",
     "starlette", "streamlit", "tantivy", "tokenizers", "uvicorn",
 )  # fmt: skip
