@@ -7,18 +7,11 @@ from collections.abc import Sequence
 from clients.errors import BadRequest, TooLarge
 from clients.llm import MAX_CHARS_PER_CALL, MAX_TEXTS_PER_CALL, Embed, Extract, Generate, Rerank, Score
 
+from .controls import check_controls
+
 MAX_PAIRS = 256
 MAX_PASSAGES = 64
 MAX_SENTENCES = 20
-MAX_STOPS = 16
-RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0.0, 2.0),
-    "top_k": (0, 1_000_000),
-    "presence_penalty": (-2.0, 2.0),
-    "frequency_penalty": (-2.0, 2.0),
-    "repetition_penalty": (0.1, 10.0),
-    "max_tokens": (1, 1_000_000),
-}
 
 
 def check_embed(request: Embed) -> None:
@@ -50,14 +43,7 @@ def check_generate(request: Generate) -> None:
         raise BadRequest(
             "give either a prompt or messages", help="a prompt is continued as it is, messages are a conversation"
         )
-    for name, (low, high) in RANGES.items():
-        value = getattr(request, name)
-        if not low <= value <= high:
-            raise BadRequest(f"{name} is {value}; allowed are {low:g} to {high:g}")
-    if not 0.0 < request.top_p <= 1.0:
-        raise BadRequest(f"top_p is {request.top_p}; allowed is above 0, up to 1")
-    if len(request.stop) > MAX_STOPS or not all(request.stop):
-        raise BadRequest(f"stop takes up to {MAX_STOPS} texts, none of them empty")
+    check_controls(request)
     if request.state:
         raise BadRequest("this model has no states", help="leave 'state' empty; states belong to RWKV models")
 
