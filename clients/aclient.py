@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from .alink import LoopLink
@@ -59,16 +60,28 @@ class AsyncClient:
         return unpack(method.reply, await self._wait(call))
 
     async def call_many(
-        self, method: Method[Q, R, Any], requests: Sequence[Q], *, timeout_s: float | None = None
+        self,
+        method: Method[Q, R, Any],
+        requests: Sequence[Q],
+        *,
+        on_reply: Callable[[int, R], object] | None = None,
+        timeout_s: float | None = None,
     ) -> list[R]:
-        """Call a method with many requests, a few in flight at a time; replies in the order given."""
+        """Call a method with many requests, a few in flight at a time; replies in the order given.
+
+        ``on_reply`` is called with the number of a request and its reply, in the order in which they come;
+        what it returns is awaited if it can be, and what it raises cancels the rest.
+        """
         room = asyncio.Semaphore(IN_FLIGHT)
 
-        async def one(request: Q) -> R:
+        async def one(number: int, request: Q) -> R:
             async with room:
-                return await self.call(method, request, timeout_s=timeout_s)
+                reply = await self.call(method, request, timeout_s=timeout_s)
+                if on_reply is not None and inspect.isawaitable(heard := on_reply(number, reply)):
+                    await heard
+                return reply
 
-        tasks = [asyncio.ensure_future(one(request)) for request in requests]
+        tasks = [asyncio.ensure_future(one(number, request)) for number, request in enumerate(requests)]
         try:
             return list(await asyncio.gather(*tasks))
         finally:

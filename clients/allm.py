@@ -9,26 +9,13 @@ import numpy as np
 
 from .aclient import AsyncClient
 from .astream import AsyncStream
-from .llm import (
-    EMBED,
-    EXTRACT,
-    GENERATE,
-    MODELS,
-    RERANK,
-    Extract,
-    Generation,
-    ModelInfo,
-    Prompt,
-    Ranked,
-    Rerank,
-    Role,
-    Sentence,
-    Token,
-    embed_requests,
-    generate_request,
-    joined,
-    ranked,
-)
+from .embedding import EMBED, Embeddings, Role, embed_requests, joined
+from .extraction import EXTRACT, Extract, Sentence
+from .generation import Generation, Prompt, Token, generate_request
+from .llm import GENERATE
+from .models import MODELS, ModelInfo
+from .parts import OnProgress
+from .scoring import RERANK, SCORE, Ranked, Scores, merged, ranked, rerank_requests, score_requests
 from .wire import Nothing
 
 
@@ -39,10 +26,24 @@ class AsyncLLM:
         self._client = client
 
     async def embed(
-        self, texts: str | Iterable[str], role: Role = "document", *, model: str = "", timeout_s: float | None = None
+        self,
+        texts: str | Iterable[str],
+        role: Role = "document",
+        *,
+        model: str = "",
+        instruction: str = "",
+        dimension: int = 0,
+        on_progress: OnProgress[Embeddings] | None = None,
+        timeout_s: float | None = None,
     ) -> np.ndarray:
-        """Embed texts; float32 [n, dim], L2-normalised, rows in the order of the texts."""
-        return joined(await self._client.call_many(EMBED, embed_requests(texts, role, model), timeout_s=timeout_s))
+        """Embed texts; float32 [n, dim], L2-normalised, rows in the order of the texts.
+
+        ``on_progress`` is called in the loop; what it returns is awaited if it can be.
+        """
+        split = embed_requests(texts, role, model, instruction, dimension, tells=on_progress is not None)
+        told = split.teller(on_progress)
+        replies = await self._client.call_many(EMBED, split.requests, on_reply=told, timeout_s=timeout_s)
+        return joined(replies, split.cuts).vectors
 
     async def rerank(
         self,
@@ -51,13 +52,33 @@ class AsyncLLM:
         top_k: int | None = None,
         *,
         model: str = "",
+        instruction: str = "",
+        on_progress: OnProgress[Scores] | None = None,
         timeout_s: float | None = None,
     ) -> list[Ranked]:
         """Score documents against a query; best first, ties in the order given."""
         if not documents:
             return []
-        reply = await self._client.call(RERANK, Rerank(query, list(documents), model), timeout_s=timeout_s)
-        return ranked(reply, documents, top_k)
+        split = rerank_requests(query, documents, model, instruction, tells=on_progress is not None)
+        told = split.teller(on_progress)
+        replies = await self._client.call_many(RERANK, split.requests, on_reply=told, timeout_s=timeout_s)
+        return ranked(merged(replies, split.cuts), documents, top_k)
+
+    async def score(
+        self,
+        queries: str | Sequence[str],
+        documents: Sequence[str],
+        *,
+        model: str = "",
+        instruction: str = "",
+        on_progress: OnProgress[Scores] | None = None,
+        timeout_s: float | None = None,
+    ) -> Scores:
+        """Score pairs: ``queries[i]``, or the one query, against ``documents[i]``; scores in that order."""
+        split = score_requests(queries, documents, model, instruction, tells=on_progress is not None)
+        told = split.teller(on_progress)
+        replies = await self._client.call_many(SCORE, split.requests, on_reply=told, timeout_s=timeout_s)
+        return merged(replies, split.cuts)
 
     async def generate(self, prompt: Prompt, *, timeout_s: float | None = None, **controls: Any) -> Generation:
         """Continue a prompt or a conversation; the whole answer at once."""

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, cast
 
@@ -79,8 +79,19 @@ class Client:
         call = pending(method, pack(request), deadline_after(timeout_s, self.timeout_s), flags=self._flags)
         return unpack(method.reply, self._wait(call))
 
-    def call_many(self, method: Method[Q, R, Any], requests: Sequence[Q], *, timeout_s: float | None = None) -> list[R]:
-        """Call a method with many requests, a few in flight at a time; replies in the order given."""
+    def call_many(
+        self,
+        method: Method[Q, R, Any],
+        requests: Sequence[Q],
+        *,
+        on_reply: Callable[[int, R], object] | None = None,
+        timeout_s: float | None = None,
+    ) -> list[R]:
+        """Call a method with many requests, a few in flight at a time; replies in the order given.
+
+        ``on_reply`` is called in this thread with the number of a request and its reply, in the order in
+        which they come; what it raises cancels the rest.
+        """
         ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         calls: list[Pending] = []
         replies: list[R | None] = [None] * len(requests)
@@ -104,8 +115,10 @@ class Client:
             for _ in requests:
                 with waiting(cancel):
                     number = ended.get()
-                replies[number] = unpack(method.reply, outcome(calls[number]))
+                reply = replies[number] = unpack(method.reply, outcome(calls[number]))
                 start()
+                if on_reply is not None:
+                    on_reply(number, reply)
         finally:
             cancel()
         return cast("list[R]", replies)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clients.errors import BadRequest, TooLarge
-from clients.llm import MAX_CHARS_PER_CALL, MAX_TEXTS_PER_CALL, Embed, Extract, Generate, Rerank, Score
+from clients.llm import (
+    MAX_CHARS_PER_CALL,
+    MAX_PAIRS_PER_CALL,
+    MAX_TEXTS_PER_CALL,
+    Embed,
+    Extract,
+    Generate,
+    Rerank,
+    Score,
+)
 
 from .controls import check_controls
 
-MAX_PAIRS = 256
+MAX_PAIRS = MAX_PAIRS_PER_CALL
 MAX_PASSAGES = 64
 MAX_SENTENCES = 20
 

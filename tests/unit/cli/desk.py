@@ -62,8 +62,20 @@ class Direct:
         reply = self._serve(method, request)
         return unpack(method.reply, pack(reply))
 
-    def call_many(self, method: Method[Any, Any, Any], requests: list[Any], *, timeout_s: float | None = None) -> Any:
-        return [self.call(method, request) for request in requests]
+    def call_many(
+        self,
+        method: Method[Any, Any, Any],
+        requests: list[Any],
+        *,
+        on_reply: Callable[[int, Any], object] | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        replies = []
+        for number, request in enumerate(requests):
+            replies.append(self.call(method, request))
+            if on_reply is not None:
+                on_reply(number, replies[-1])
+        return replies
 
     def stream(self, method: Method[Any, Any, Any], request: Any, *, timeout_s: float | None = None) -> Any:
         return DirectStream(self._serve(method, request))
