@@ -3,18 +3,18 @@
 There is no timer: what waits when a stream falls free is the choice. On a processor a padded batch
 of mixed lengths costs more than one text at a time, so a batch begins with the text whose turn it
 is and takes in only its neighbours in length, until a budget of padded tokens is spent or more
-padding would cost as much as another forward pass.
+padding would cost as much as another forward pass. Texts that no pass can hold together, such as
+the documents of two queries behind two prompts, stand in different groups.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-BUDGET_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +25,7 @@ class Waiting(Generic[T]):
         owner: the call that it belongs to; owners take turns.
         is_urgent: somebody looks at a screen for it: a question, not a document.
         is_wanted: asked when its turn comes; a text that nobody wants any more is dropped.
+        group: only texts of one group go through together.
     """
 
     payload: T
@@ -32,22 +33,25 @@ class Waiting(Generic[T]):
     owner: int
     is_urgent: bool = False
     is_wanted: Callable[[], bool] = field(default=lambda: True)
+    group: Hashable = None
 
 
 class Lane(Generic[T]):
-    """Texts of one urgency: their owners in order of turn, and all of them by length."""
+    """Texts of one urgency: their owners in order of turn, and each group by length."""
 
     def __init__(self) -> None:
         self._turns: dict[int, dict[Waiting[T], None]] = {}
-        self._by_length: list[Waiting[T]] = []
+        self._groups: dict[Hashable, list[Waiting[T]]] = {}
+        self._num_texts = 0
 
     def __len__(self) -> int:
-        return len(self._by_length)
+        return self._num_texts
 
     def add(self, text: Waiting[T]) -> None:
         """Queue behind the texts of its owner."""
         self._turns.setdefault(text.owner, {})[text] = None
-        insort(self._by_length, text, key=_length)
+        insort(self._groups.setdefault(text.group, []), text, key=_length)
+        self._num_texts += 1
 
     def remove(self, text: Waiting[T]) -> None:
         """Take one out, wherever it stands."""
@@ -55,7 +59,11 @@ class Lane(Generic[T]):
         del texts[text]
         if not texts:
             del self._turns[text.owner]
-        del self._by_length[self._place(text)]
+        group = self._groups[text.group]
+        del group[_place(group, text)]
+        if not group:
+            del self._groups[text.group]
+        self._num_texts -= 1
 
     def first(self) -> Waiting[T]:
         """The oldest text of the owner whose turn it is; that owner goes to the back."""
@@ -64,19 +72,14 @@ class Lane(Generic[T]):
         return next(iter(self._turns[owner]))
 
     def neighbours(self, text: Waiting[T]) -> tuple[list[Waiting[T]], list[Waiting[T]]]:
-        """The shorter ones and the longer ones, each nearest last."""
-        place = self._place(text)
-        return self._by_length[:place], self._by_length[:place:-1]
-
-    def _place(self, text: Waiting[T]) -> int:
-        place = bisect_left(self._by_length, text.num_tokens, key=_length)
-        while self._by_length[place] is not text:
-            place += 1
-        return place
+        """Of its group the shorter ones and the longer ones, each nearest last."""
+        group = self._groups[text.group]
+        place = _place(group, text)
+        return group[:place], group[:place:-1]
 
 
 class Batcher(Generic[T]):
-    """The queue in front of an embedding model; no threads, no clock.
+    """The queue in front of a model; no threads, no clock.
 
     Questions go before documents, but at most every other time while documents wait: so a question
     waits for two forward passes at the most, and an owner of documents for twice as many as there
@@ -89,7 +92,7 @@ class Batcher(Generic[T]):
     """
 
     def __init__(
-        self, max_waste_tokens: int, budget_tokens: int = BUDGET_TOKENS, on_drop: Callable[[T], None] = lambda _: None
+        self, max_waste_tokens: int, budget_tokens: int, on_drop: Callable[[T], None] = lambda _: None
     ) -> None:
         self._max_waste = max_waste_tokens
         self._budget = budget_tokens
@@ -157,6 +160,13 @@ class Batcher(Generic[T]):
         below = width - shorter[-1].num_tokens
         above = (longer[-1].num_tokens - width) * count
         return shorter[-1] if below <= above else longer[-1]
+
+
+def _place(group: list[Waiting[T]], text: Waiting[T]) -> int:
+    place = bisect_left(group, text.num_tokens, key=_length)
+    while group[place] is not text:
+        place += 1
+    return place
 
 
 def _length(text: Waiting[T]) -> int:

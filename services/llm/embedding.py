@@ -1,49 +1,58 @@
-"""How do texts of many calls become vectors on few streams: cache, single flight, queue, threads."""
+"""How do texts of many calls become vectors."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from clients.errors import BackendError, ModelNotLoaded, RagqError
+from clients.errors import BackendError, BadRequest
 from clients.llm import Role
 from services.models import Card
 from services.service import Call
 
 from .backends.base import Embedder, Prepared
-from .batching import Batcher, Waiting
-from .cache import Remembered, VectorCache, key_of
-
-log = logging.getLogger(__name__)
+from .cache import Cache, key_of
+from .flights import Flights, Traffic
 
 CACHE_BYTES = 64 << 20
-# How long a call that is no longer wanted may go unnoticed while its batch is computed.
-CHECK_S = 0.1
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
-    """A text on its way; every call that asked for it waits for the same one."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Remembered:
+    """The vector, or the token vectors, of a text.
 
-    key: bytes
-    prepared: Prepared
-    calls: list[Call] = field(default_factory=list)
-    landed: Remembered | None = None
-    error: RagqError | None = None
+    Attributes:
+        first, last: rows of the text's own tokens.
+        is_cut: the text was longer than the model takes.
+    """
 
-    def is_wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        return any(call.remaining_s > 0 and not call.cancelled.is_set() for call in self.calls)
+    values: np.ndarray
+    num_tokens: int
+    first: int
+    last: int
+    is_cut: bool
 
     @property
-    def is_over(self) -> bool:
-        """Whether there is nothing more to wait for."""
-        return self.landed is not None or self.error is not None
+    def num_bytes(self) -> int:
+        """Memory of the vectors."""
+        return self.values.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """The vectors of a call.
+
+    Attributes:
+        vectors: float32 [n, dim], L2-normalised.
+        num_tokens: of all texts together.
+        truncated: places of texts that were cut.
+    """
+
+    vectors: np.ndarray
+    num_tokens: int
+    truncated: list[int]
 
 
 class Embedding:
@@ -52,131 +61,121 @@ class Embedding:
     Args:
         embedder: the model.
         cache_bytes: memory for vectors of texts; the same again for vectors of tokens.
+        dimension: length of the vectors unless a call says otherwise; 0 means all of it.
+        instruction: what queries are told to be unless a call says otherwise; empty means the model's own.
+
+    Raises:
+        BadRequest: the model's vectors cannot be cut to ``dimension``.
     """
 
-    def __init__(self, embedder: Embedder, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, embedder: Embedder, cache_bytes: int = CACHE_BYTES, *, dimension: int = 0, instruction: str = ""
+    ) -> None:
+        check_dimension(embedder.card, dimension)
         self.embedder = embedder
-        self._caches = {wants_tokens: VectorCache(cache_bytes) for wants_tokens in (False, True)}
-        self._flights: dict[bytes, Flight] = {}
-        self._batcher: Batcher[Flight] = Batcher(embedder.max_waste_tokens, on_drop=self._forget)
-        self._changed = threading.Condition()
-        self._owners = itertools.count()
-        self._is_closed = False
-        self.num_forwards = 0
-        self._threads = [
-            threading.Thread(target=self._stream, name=f"embed-{n}", daemon=True) for n in range(embedder.num_streams)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._dimension, self._instruction = dimension, instruction
+        self._vectors: Cache[Remembered] = Cache(cache_bytes)
+        self._tokens: Cache[Remembered] = Cache(cache_bytes)
+        self._flights: Flights[Prepared, Remembered] = Flights(
+            "embed", embedder, self._run, lambda text: text.wants_tokens
+        )
 
     @property
     def card(self) -> Card:
         """The model's description."""
         return self.embedder.card
 
-    def embed(self, texts: Sequence[str], role: Role, call: Call) -> tuple[np.ndarray, int]:
-        """Vectors and the number of tokens.
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors unless a call says otherwise."""
+        return self._dimension or self.card.dimension
 
-        Returns:
-            float32 [n, dim], L2-normalised, and the tokens of all texts together.
+    @property
+    def caches(self) -> tuple[Cache[Remembered], ...]:
+        """What is remembered."""
+        return self._vectors, self._tokens
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone through, and what waits."""
+        return self._flights.traffic
+
+    def embed(
+        self, texts: Sequence[str], role: Role, call: Call, *, instruction: str = "", dimension: int = 0
+    ) -> Embedded:
+        """Vectors in the order of the texts.
+
+        Raises:
+            BadRequest: the vectors cannot be cut to ``dimension``; names what is allowed.
         """
-        entries = self._get(texts, role, call, wants_tokens=False)
-        return np.stack([entry.values for entry in entries]), sum(entry.num_tokens for entry in entries)
+        check_dimension(self.card, dimension)
+        entries = self._get(texts, role, call, instruction, wants_tokens=False)
+        vectors = cut(np.stack([entry.values for entry in entries]), dimension or self._dimension)
+        truncated = [place for place, entry in enumerate(entries) if entry.is_cut]
+        return Embedded(vectors, sum(entry.num_tokens for entry in entries), truncated)
 
     def tokens(self, texts: Sequence[str], role: Role, call: Call) -> list[np.ndarray]:
         """For each text float32 [tokens, dim], L2-normalised, without prefix and special tokens."""
-        entries = self._get(texts, role, call, wants_tokens=True)
+        entries = self._get(texts, role, call, "", wants_tokens=True)
         return [entry.values[entry.first : entry.last].astype(np.float32) for entry in entries]
 
     def close(self) -> None:
-        """End the streams; calls that wait get an error."""
-        with self._changed:
-            self._is_closed = True
-            for flight in self._flights.values():
-                flight.error = ModelNotLoaded("the embedding model was put away", help="try again")
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        """End the streams and let go of the model; calls that wait get an error."""
+        self._flights.close()
+        self.embedder.close()
 
-    def _get(self, texts: Sequence[str], role: Role, call: Call, *, wants_tokens: bool) -> list[Remembered]:
-        revision = self.embedder.card.revision
-        keys = [key_of(revision, role, text, wants_tokens=wants_tokens) for text in texts]
-        with self._changed:
-            known = {key: entry for key in keys if (entry := self._caches[wants_tokens].get(key))}
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if missing:
-            prepared = self.embedder.prepare(list(missing.values()), role, wants_tokens=wants_tokens)
-            is_urgent = role == "query" or wants_tokens
-            flights = self._depart(dict(zip(missing, prepared, strict=True)), call, is_urgent=is_urgent)
-            known |= self._await(flights, call)
-        return [known[key] for key in keys]
+    def _get(
+        self, texts: Sequence[str], role: Role, call: Call, instruction: str, *, wants_tokens: bool
+    ) -> list[Remembered]:
+        told = instruction or self._instruction if role == "query" else ""
+        revision = self.card.revision
 
-    def _depart(self, prepared: dict[bytes, Prepared], call: Call, *, is_urgent: bool) -> list[Flight]:
-        """Join flights that are under way, start the others."""
-        owner = next(self._owners)
-        flights = []
-        with self._changed:
-            if self._is_closed:
-                raise ModelNotLoaded("the embedding model was put away", help="try again")
-            for key, text in prepared.items():
-                flight = self._flights.get(key)
-                if flight is None:
-                    flight = self._flights[key] = Flight(key, text)
-                    self._batcher.add([Waiting(flight, text.num_tokens, owner, is_urgent, flight.is_wanted)])
-                flight.calls.append(call)
-                flights.append(flight)
-            self._changed.notify_all()
-        return flights
+        def prepare(places: list[int]) -> list[Prepared]:
+            chosen = [texts[place] for place in places]
+            return self.embedder.prepare(chosen, role, instruction=told, wants_tokens=wants_tokens)
 
-    def _await(self, flights: list[Flight], call: Call) -> dict[bytes, Remembered]:
-        landed = {}
-        with self._changed:
-            for flight in flights:
-                while not flight.is_over:
-                    call.check()
-                    self._changed.wait(min(CHECK_S, call.remaining_s))
-                if flight.error is not None:
-                    raise flight.error
-                assert flight.landed is not None
-                landed[flight.key] = flight.landed
-        return landed
+        kind = "tokens" if wants_tokens else "vector"
+        keys = [key_of(revision, role, kind, told, text) for text in texts]
+        cache = self._tokens if wants_tokens else self._vectors
+        return self._flights.get(keys, prepare, cache, call, is_urgent=role == "query" or wants_tokens)
 
-    def _forget(self, flight: Flight) -> None:
-        """Nobody wants it any more; the next call for the same text starts afresh."""
-        del self._flights[flight.key]
+    def _run(self, batch: list[Prepared], is_alone: bool) -> list[Remembered | BackendError]:
+        rows = self.embedder.run(batch, is_alone=is_alone)
+        return [self._remembered(text, values) for text, values in zip(batch, rows, strict=True)]
 
-    def _stream(self) -> None:
-        while True:
-            with self._changed:
-                batch = self._batcher.take()
-                while not batch:
-                    if self._is_closed:
-                        return
-                    self._changed.wait()
-                    batch = self._batcher.take()
-            self._fly([waiting.payload for waiting in batch])
+    def _remembered(self, text: Prepared, values: np.ndarray) -> Remembered | BackendError:
+        if not np.isfinite(values).all():
+            return BackendError(f"'{self.card.name}' gave a vector that is not finite", help="try dtype: fp32")
+        kept = values.astype(np.float16) if text.wants_tokens else values
+        return Remembered(kept, text.num_tokens, text.first, text.last, text.is_cut)
 
-    def _fly(self, flights: list[Flight]) -> None:
-        try:
-            results = self.embedder.run([flight.prepared for flight in flights])
-        except RagqError as error:
-            self._land(flights, error)
-        except Exception as error:  # whatever a runtime raises, the calls that wait must hear of it
-            log.exception("the embedding model failed")
-            self._land(flights, BackendError(f"the embedding model failed: {error}"))
-        else:
-            for flight, values in zip(flights, results, strict=True):
-                text = flight.prepared
-                kept = values.astype(np.float16) if text.wants_tokens else values
-                flight.landed = Remembered(kept, text.num_tokens, text.first, text.last)
-            self._land(flights, None)
 
-    def _land(self, flights: list[Flight], error: RagqError | None) -> None:
-        with self._changed:
-            self.num_forwards += 1
-            for flight in flights:
-                flight.error = flight.error or error
-                self._flights.pop(flight.key, None)
-                if flight.landed is not None:
-                    self._caches[flight.prepared.wants_tokens].put(flight.key, flight.landed)
-            self._changed.notify_all()
+def check_dimension(card: Card, dimension: int) -> None:
+    """BadRequest when the model's vectors cannot be so long; names what is allowed."""
+    if dimension in (0, card.dimension):
+        return
+    if not card.min_dimension:
+        raise BadRequest(
+            f"dimension is {dimension}, and the vectors of '{card.name}' cannot be cut",
+            help=f"leave it out, or say {card.dimension}" if card.dimension else "leave it out",
+        )
+    if not card.min_dimension <= dimension <= card.dimension:
+        raise BadRequest(
+            f"dimension is {dimension}; '{card.name}' allows {card.min_dimension} to {card.dimension}",
+            help="leave it out for the whole vector",
+        )
+
+
+def cut(vectors: np.ndarray, dimension: int) -> np.ndarray:
+    """The first numbers of each vector, normalised again (Matryoshka, Kusupati et al. 2022).
+
+    Args:
+        vectors: float32 [n, dim], L2-normalised.
+        dimension: 0 or dim leaves them as they are.
+    """
+    if not dimension or dimension >= vectors.shape[1]:
+        return vectors
+    short = vectors[:, :dimension]
+    norms = np.linalg.norm(short, axis=1, keepdims=True)
+    shorter: np.ndarray = short / np.maximum(norms, np.float32(1e-12))
+    return shorter

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from clients.config import LLM, Model
-from clients.errors import ConfigError, ModelNotLoaded, NotFound, RagqError
+from clients.errors import ModelNotLoaded, NotFound, RagqError
 from clients.llm import ModelInfo
 from services.models import Card, Shelf
 from services.service import Call
 
-from .backends.base import Embedder, Generator, Reranker
+from .backends.base import Generator, Reranker
 from .backends.maxsim import MaxSim
 from .backends.registry import Site, backend
 from .embedding import Embedding
+from .reranking import Reranking
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +138,9 @@ class Roles:
     def of(cls, config: LLM, home: Path) -> Roles:
         """Roles that know how to load what the configuration names; nothing is loaded yet."""
         site = Site(Shelf(home), config.threads or max(1, num_cores() - 1), home / "cache", config.options)
-        embed = Role("embed", config.embed, lambda: Embedding(_embedder(config.embed, site)))
-        rerank = Role("rerank", config.rerank, lambda: _reranker(config.rerank, site, embed))
+        cache_bytes = config.cache_mb << 20
+        embed = Role("embed", config.embed, lambda: _embedding(config.embed, site, cache_bytes))
+        rerank = Role("rerank", config.rerank, lambda: _reranker(config.rerank, site, cache_bytes, embed))
         generate = Role("generate", config.generate, lambda: _generator(config.generate, site))
         return cls(embed, rerank, generate)
 
@@ -150,6 +152,8 @@ class Roles:
         """Let go of the models."""
         if (generator := self.generate.peek()) is not None:
             generator.close()
+        if (reranker := self.rerank.peek()) is not None:
+            reranker.close()
         if (embedding := self.embed.peek()) is not None:
             embedding.close()
 
@@ -159,21 +163,18 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _embedder(settings: Model, site: Site) -> Embedder:
+def _embedding(settings: Model, site: Site, cache_bytes: int) -> Embedding:
     embedder = backend(settings.backend).embedder(settings, site)
     embedder.run(embedder.prepare(["warm"], "query"))
-    return embedder
+    return Embedding(embedder, cache_bytes, dimension=settings.dimension, instruction=settings.instruction)
 
 
-def _reranker(settings: Model, site: Site, embed: Role[Embedding]) -> Reranker:
-    if settings.backend == "toy":
-        from .backends.toy import ToyReranker
-
-        return ToyReranker()
+def _reranker(settings: Model, site: Site, cache_bytes: int, embed: Role[Embedding]) -> Reranker:
     if settings.name == MAXSIM:
         return _max_sim(embed)
-    backend(settings.backend).scorer(settings, site)
-    raise ConfigError(f"llm.rerank.name: '{settings.name}' cannot be served", help=f"known: {MAXSIM}, {NONE}")
+    scorer = backend(settings.backend).scorer(settings, site)
+    scorer.run(scorer.prepare([("warm", "warm")]))
+    return Reranking(scorer, cache_bytes, instruction=settings.instruction)
 
 
 def _max_sim(embed: Role[Embedding]) -> Reranker:
@@ -192,7 +193,7 @@ def _info(role: Role[M]) -> ModelInfo:
     if model is None:
         return ModelInfo(role.name, settings.name, settings.backend, role.status)
     card = model.card
-    dimension = card.dimension if role.name == "embed" else 0
+    dimension = settings.dimension or card.dimension if role.name == "embed" else 0
     return ModelInfo(
         role.name,
         card.name,
@@ -201,4 +202,8 @@ def _info(role: Role[M]) -> ModelInfo:
         dimension,
         settings.max_tokens or card.max_tokens,
         list(card.languages),
+        card.min_dimension if role.name == "embed" else 0,
+        settings.dtype,
+        settings.device,
+        revision=card.revision,
     )

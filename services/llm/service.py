@@ -73,22 +73,26 @@ class LLMService(Service):
         """Vectors in the order of the texts."""
         check_embed(request)
         embedding = self.roles.embed.get(call, request.model)
-        vectors, num_tokens = embedding.embed(request.texts, request.role, call)
-        return Embeddings(vectors, embedding.card.name, num_tokens)
+        made = embedding.embed(
+            request.texts, request.role, call, instruction=request.instruction, dimension=request.dimension
+        )
+        return Embeddings(made.vectors, embedding.card.name, made.num_tokens, made.truncated)
 
     @serves(RERANK)
     def rerank(self, request: Rerank, call: Call) -> Scores:
         """Scores in the order of the documents."""
         check_rerank(request)
         reranker = self.roles.rerank.get(call, request.model)
-        return reranker.score([(request.query, document) for document in request.documents], call)
+        pairs = [(request.query, document) for document in request.documents]
+        return reranker.score(pairs, call, instruction=request.instruction)
 
     @serves(SCORE)
     def score(self, request: Score, call: Call) -> Scores:
         """Scores in the order of the pairs."""
         check_score(request)
         reranker = self.roles.rerank.get(call, request.model)
-        return reranker.score(list(zip(request.queries, request.documents, strict=True)), call)
+        pairs = list(zip(request.queries, request.documents, strict=True))
+        return reranker.score(pairs, call, instruction=request.instruction)
 
     @serves(GENERATE)
     def generate(self, request: Generate, call: Call) -> Stream[Token, None, Generation]:
@@ -117,9 +121,8 @@ def _similarity(embedding: Embedding, call: Call) -> Similarity:
     floor = embedding.card.similarity_floor
 
     def similarity(question: str, sentences: Sequence[str]) -> np.ndarray:
-        query, _ = embedding.embed([question], "query", call)
-        vectors, _ = embedding.embed(sentences, "document", call)
-        cosines: np.ndarray = vectors @ query[0]
+        query = embedding.embed([question], "query", call).vectors[0]
+        cosines: np.ndarray = embedding.embed(sentences, "document", call).vectors @ query
         return (cosines - floor) / (1.0 - floor)
 
     return similarity

@@ -16,8 +16,9 @@ from services.llm.backends.base import Embedder, Generator, Reranker
 from services.llm.backends.maxsim import MaxSim
 from services.llm.backends.openvino.chat import MAX_ANSWERS, OpenVINOChat
 from services.llm.backends.openvino.embedder import OpenVINOEmbedder
-from services.llm.backends.toy import ToyEmbedder, ToyGenerator, ToyReranker
+from services.llm.backends.toy import ToyEmbedder, ToyGenerator, ToyScorer
 from services.llm.embedding import Embedding
+from services.llm.reranking import Reranking
 from services.models import Shelf, Shelved
 from services.service import Call
 
@@ -59,8 +60,10 @@ def embedding(embedder: Embedder) -> Iterator[Embedding]:
 
 
 @pytest.fixture(params=["toy", "maxsim"])
-def reranker(request: pytest.FixtureRequest, embedding: Embedding) -> Reranker:
-    return ToyReranker() if request.param == "toy" else MaxSim(embedding, embedding.card)
+def reranker(request: pytest.FixtureRequest, embedding: Embedding) -> Iterator[Reranker]:
+    reranker: Reranker = Reranking(ToyScorer()) if request.param == "toy" else MaxSim(embedding, embedding.card)
+    yield reranker
+    reranker.close()
 
 
 @pytest.fixture(scope="module", params=["toy", pytest.param("smollm2-135m-instruct", marks=pytest.mark.models)])

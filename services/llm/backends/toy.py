@@ -16,14 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from clients.config import Model
-from clients.errors import ConfigError
-from clients.llm import Generate, Generation, Role, Scores, Token, Usage
+from clients.llm import Generate, Generation, Role, ScoreKind, Token, Usage
 from services.llm.stopping import Stopper
 from services.llm.words import informative
 from services.models import Card
 from services.service import Call
 
-from .base import Embedder, Generator, Prepared, Scorer
+from .base import Embedder, Generator, Prepared, PreparedPair, Scorer
 from .registry import Site
 
 DIMENSION = 256
@@ -59,9 +58,8 @@ class ToyEmbedder:
         """Hash the words."""
         prepared = []
         for text in texts:
-            words = informative(text)[:MAX_TOKENS] or [text.strip()]
-            ids = np.array([zlib.crc32(word.encode()) & 0x7FFFFFFF for word in words], np.int32)
-            prepared.append(Prepared(ids, 0, len(ids), wants_tokens))
+            ids = _ids(text)
+            prepared.append(Prepared(ids, 0, len(ids), wants_tokens, len(informative(text)) > MAX_TOKENS))
         return prepared
 
     def run(self, batch: Sequence[Prepared], *, is_alone: bool = False) -> list[np.ndarray]:
@@ -72,6 +70,11 @@ class ToyEmbedder:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _ids(text: str) -> np.ndarray:
+    words = informative(text)[:MAX_TOKENS] or [text.strip()]
+    return np.array([zlib.crc32(word.encode()) & 0x7FFFFFFF for word in words], np.int32)
 
 
 def _one_hot(ids: np.ndarray) -> np.ndarray:
@@ -88,24 +91,33 @@ def _direction(total: np.ndarray) -> np.ndarray:
     return (total / norm).astype(np.float32)
 
 
-class ToyReranker:
+class ToyScorer:
     """The share of the query's words that a document has."""
 
+    num_streams = 1
+    max_waste_tokens = 48
+    budget_tokens = 512
+    kind: ScoreKind = "similarity"
     card = replace(CARD, name="toy", roles=("rerank",))
 
-    def score(self, pairs: Sequence[tuple[str, str]], call: Call, *, instruction: str = "") -> Scores:
+    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> list[PreparedPair]:
+        """Hash the words; those of the query are what its documents share."""
+        prepared = []
+        for query, document in pairs:
+            words = informative(document)
+            asked = tuple(dict.fromkeys(informative(query)))[:MAX_TOKENS]
+            shared = tuple(zlib.crc32(word.encode()) & 0x7FFFFFFF for word in asked)
+            prepared.append(PreparedPair(_ids(document), shared, len(words) > MAX_TOKENS))
+        return prepared
+
+    def run(self, batch: Sequence[PreparedPair], *, is_alone: bool = False) -> np.ndarray:
         """Score by overlap."""
-        call.check()
-        scores = np.array([_overlap(query, document) for query, document in pairs], np.float32)
-        return Scores(scores, scores, "similarity", self.card.name)
+        wanted = set(batch[0].shared)
+        shares = [len(wanted & set(pair.ids.tolist())) / len(wanted) if wanted else 0.0 for pair in batch]
+        return np.array(shares, np.float32)
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _overlap(query: str, document: str) -> float:
-    wanted = set(informative(query))
-    return len(wanted & set(informative(document))) / len(wanted) if wanted else 0.0
 
 
 class ToyGenerator:
@@ -154,8 +166,8 @@ class Toy:
         return ToyEmbedder()
 
     def scorer(self, settings: Model, site: Site) -> Scorer:
-        """None: it reranks by overlap."""
-        raise ConfigError("the toy backend reranks without a model of its own")
+        """Shared words."""
+        return ToyScorer()
 
     def generator(self, settings: Model, site: Site) -> Generator:
         """An echo; ``toy_token_s`` of ``llm.options`` is the time of a word."""

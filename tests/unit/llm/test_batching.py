@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 from services.llm.batching import Batcher, Waiting
 
 TEXTS = st.lists(st.tuples(st.integers(1, 512), st.integers(0, 5), st.booleans(), st.booleans()), max_size=60)
+GROUPED = st.lists(st.tuples(st.integers(1, 64), st.integers(0, 5), st.integers(0, 3)), max_size=60)
 WASTE, BUDGET = 48, 512
 
 
-def waiting(number: int, num_tokens: int, owner: int = 0, *, urgent: bool = False, wanted: bool = True) -> Waiting[int]:
-    return Waiting(number, num_tokens, owner, urgent, lambda: wanted)
+def waiting(
+    number: int, num_tokens: int, owner: int = 0, *, urgent: bool = False, wanted: bool = True, group: int = 0
+) -> Waiting[int]:
+    return Waiting(number, num_tokens, owner, urgent, lambda: wanted, group)
+
+
+def groups(texts: list[tuple[int, int, int]]) -> Batcher[int]:
+    batcher: Batcher[int] = Batcher(WASTE, BUDGET)
+    batcher.add(waiting(i, n, o, group=g) for i, (n, o, g) in enumerate(texts))
+    return batcher
 
 
 def queue(texts: list[tuple[int, int, bool, bool]], dropped: list[int]) -> Batcher[int]:
@@ -57,6 +66,32 @@ def test_a_batch_leaves_no_neighbour_that_lies_between_its_own(texts):
             left.remove(text.payload)
         lengths = [text.num_tokens for text in batch]
         assert not any(min(lengths) < texts[i][0] < max(lengths) for i in left)
+
+
+@given(GROUPED)
+def test_only_texts_of_one_group_go_together_and_each_goes_once(texts):
+    batches = drain(groups(texts))
+    assert all(len({text.group for text in batch}) == 1 for batch in batches)
+    assert sorted(text.payload for batch in batches for text in batch) == list(range(len(texts)))
+
+
+@given(GROUPED)
+def test_a_group_fills_its_batches_whoever_else_waits(texts):
+    same = [(16, owner, group) for _, owner, group in texts]
+    batches = drain(groups(same))
+    for group in {group for _, _, group in same}:
+        sizes = [len(batch) for batch in batches if batch[0].group == group]
+        assert all(size == BUDGET // 16 for size in sizes[:-1]), "only the last batch of a group may be short"
+
+
+@given(st.integers(2, 6), st.integers(1, 10))
+def test_owners_take_turns_across_groups(num_owners, num_texts):
+    batcher: Batcher[int] = Batcher(0, 1)
+    for owner in range(num_owners):
+        batcher.add(waiting(owner, 5, owner, group=owner) for _ in range(num_texts))
+    turns = [batch[0].owner for batch in drain(batcher)]
+    for start in range(0, len(turns), num_owners):
+        assert sorted(turns[start : start + num_owners]) == list(range(num_owners))
 
 
 @given(TEXTS)
@@ -108,4 +143,4 @@ def test_a_text_above_the_budget_is_a_batch_of_its_own():
 
 
 def test_an_empty_queue_gives_nothing():
-    assert Batcher(WASTE).take() == []
+    assert Batcher(WASTE, BUDGET).take() == []

@@ -12,7 +12,8 @@ import pytest
 
 from clients.config import LLM, Model
 from clients.errors import DeadlineExceeded, ModelNotLoaded, NotFound
-from services.llm.backends.toy import ToyReranker
+from services.llm.backends.toy import ToyScorer
+from services.llm.reranking import Reranking
 from services.llm.roles import Role, Roles
 from services.service import Call
 
@@ -103,9 +104,9 @@ def test_another_model_than_the_loaded_one_is_not_found(tmp_path):
 def test_a_call_waits_while_the_model_loads():
     gate = threading.Event()
 
-    def load() -> ToyReranker:
+    def load() -> Reranking:
         gate.wait(10)
-        return ToyReranker()
+        return Reranking(ToyScorer())
 
     role = Role("rerank", TOY, load)
     role.fill_later()
@@ -117,10 +118,10 @@ def test_a_call_waits_while_the_model_loads():
 
 
 def test_calls_during_a_second_attempt_wait_for_it():
-    attempts = iter([ModelNotLoaded("not yet"), ToyReranker()])
+    attempts = iter([ModelNotLoaded("not yet"), Reranking(ToyScorer())])
     gate, entered = threading.Event(), threading.Event()
 
-    def load() -> ToyReranker:
+    def load() -> Reranking:
         outcome = next(attempts)
         if isinstance(outcome, ModelNotLoaded):
             raise outcome
@@ -139,7 +140,7 @@ def test_calls_during_a_second_attempt_wait_for_it():
 
 
 def test_a_runtime_that_breaks_becomes_a_status():
-    def load() -> ToyReranker:
+    def load() -> Reranking:
         raise OSError("libopenvino.so is broken")
 
     role = Role("rerank", TOY, load)
