@@ -32,7 +32,7 @@ class Desk:
     def current(self, chat_id: str) -> Run | None:
         """The run that a page has to show beside the stored rounds; one that is stored is let go."""
         run = self.runs.of(chat_id) if chat_id else None
-        if run is not None and run.is_over and run.error is None and run.save_error is None:
+        if run is not None and run.is_over and not run.has_failed:
             self.runs.forget(chat_id)
             return None
         return run

@@ -73,6 +73,12 @@ class Run:
             return self._is_over
 
     @property
+    def has_failed(self) -> bool:
+        """Whether it has ended without an answer, or with one that could not be stored."""
+        with self._changed:
+            return self._is_over and (self.error is not None or self.save_error is not None)
+
+    @property
     def is_closed(self) -> bool:
         """Whether no event can come any more; the end may still be on its way to the Index service."""
         with self._changed:

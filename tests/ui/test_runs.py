@@ -145,6 +145,7 @@ def test_a_failure_ends_the_run_and_is_not_stored(runs: Runs, shelf: Shelf) -> N
     run = runs.start("c1", "why?", "handbook", failing(Unreachable("nobody answers")))
     assert run.wait(WAIT_S)
     assert isinstance(run.error, Unreachable)
+    assert run.has_failed
     assert shelf.turns == []
     assert runs.start("c1", "why?", "handbook", whole).wait(WAIT_S)
     assert len(shelf.turns) == 1
@@ -172,9 +173,11 @@ def test_an_answer_that_cannot_be_stored_can_be_stored_later(runs: Runs, shelf: 
     run = runs.start("c1", "why?", "handbook", whole)
     assert run.wait(WAIT_S)
     assert run.save_error is shelf.error
+    assert run.has_failed
     shelf.error = None
     runs.keep(run)
     assert run.save_error is None
+    assert not run.has_failed
     assert len(shelf.turns) == 1
 
 

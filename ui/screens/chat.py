@@ -118,7 +118,9 @@ def _ask(question: str, collection: str) -> None:
 
 
 def _under_way(run: Run, words: Labels) -> None:
-    if not run.is_over:
+    # An answer that is stored while this page is drawn is drawn by the next run only: buttons drawn here would have
+    # other keys than there, and a click in between would be lost.
+    if not run.has_failed:
         st.fragment(_follow, run_every=EVERY_S)(run.chat_id)
     elif run.error is not None:
         failure(run.error, words)
