@@ -4,6 +4,7 @@ from .card import Card
 from .fetch import OnProgress, Progress
 from .known import PROFILES, PULLABLE
 from .manifest import Pullable
+from .needs import Needs, needs
 from .shelf import Shelf, Shelved
 
-__all__ = ["PROFILES", "PULLABLE", "Card", "OnProgress", "Progress", "Pullable", "Shelf", "Shelved"]
+__all__ = ["PROFILES", "PULLABLE", "Card", "Needs", "OnProgress", "Progress", "Pullable", "Shelf", "Shelved", "needs"]

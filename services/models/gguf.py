@@ -76,8 +76,14 @@ class Header:
     @property
     def context_tokens(self) -> int:
         """The model's context length; 0 if the file does not say."""
-        value = self.settings.get(f"{self.settings.get('general.architecture')}.context_length", 0)
-        return value if isinstance(value, int) else 0
+        return self._number("context_length")
+
+    @property
+    def cache_bytes(self) -> int:
+        """Keys and values of one token over all layers, a byte a number as OpenVINO keeps them; 0 if unknown."""
+        heads = self._number("attention.head_count")
+        width = self._number("attention.key_length") or self._number("embedding_length") // max(1, heads)
+        return 2 * self._number("block_count") * (self._number("attention.head_count_kv") or heads) * width
 
     @property
     def licence(self) -> str:
@@ -88,6 +94,10 @@ class Header:
     def unreadable(self) -> tuple[str, ...]:
         """Types of tensors that the runtime does not read, sorted."""
         return tuple(sorted({tensor.type_name for tensor in self.tensors} - READABLE))
+
+    def _number(self, key: str) -> int:
+        value = self.settings.get(f"{self.settings.get('general.architecture')}.{key}", 0)
+        return value if isinstance(value, int) else 0
 
 
 class _Cursor:

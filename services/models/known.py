@@ -74,7 +74,7 @@ E5_LANGUAGES = ("multilingual", "en", "zh", "de", "es", "fr", "it", "ja", "ko", 
 PULLABLE: tuple[Pullable, ...] = (
     Pullable(
         Card(
-            "multilingual-e5-small", "encoder", ("embed", "rerank"), licence="MIT", languages=E5_LANGUAGES,
+            "multilingual-e5-small", "encoder", ("embed",), licence="MIT", languages=E5_LANGUAGES,
             dimension=384, max_tokens=512, query_prefix="query: ", document_prefix="passage: ", similarity_floor=0.7,
         ),
         (
@@ -85,7 +85,7 @@ PULLABLE: tuple[Pullable, ...] = (
     ),
     Pullable(
         Card(
-            "all-minilm-l6-v2", "encoder", ("embed", "rerank"), licence="Apache-2.0", languages=("en",),
+            "all-minilm-l6-v2", "encoder", ("embed",), licence="Apache-2.0", languages=("en",),
             dimension=384, max_tokens=256,
         ),
         (

@@ -17,12 +17,15 @@ from pathlib import Path
 
 from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound, RagqError, TooLarge, Unreachable
 
-from .card import Card, describe, read_card, renamed
+from .card import Card, renamed
+from .description import describe, read_card
 from .fetch import OnProgress, Report, gather
+from .files import PICKLED, WEIGHTS, needed
 from .gguf import read_header, repack
 from .known import PULLABLE, find
 from .manifest import REPACKED, Pullable, Source
 from .packed_e5 import convert as convert_packed_e5
+from .pickled import convert as convert_pickled
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 WORK_PREFIX = ".pull-"
@@ -106,19 +109,20 @@ class Shelf:
         """Put a model of the user's own on the shelf.
 
         Args:
-            path: a .gguf file, or a directory in the layout of sentence-transformers.
+            path: a .gguf file, or a directory with a checkpoint; only the files that are needed are taken.
             name: what to call it; empty takes the file's name.
-            link: point at the files instead of copying them; what has to be repacked is copied all the same.
+            link: point at the files instead of copying them; what has to be converted is written all the same.
 
         Raises:
             NotFound: there is nothing at the path.
             BadRequest: it is no model that we can read, or the name is not allowed.
             AlreadyExists: the name is taken.
+            MissingExtra: its weights are pickled, and torch is not there to convert them.
         """
         path = path.expanduser().resolve()
         if not path.exists():
             raise NotFound(f"there is nothing at {path}")
-        card = describe(path)
+        card = describe(path, converts=True)
         card = replace(renamed(card, name or card.name), source=str(path))
         _check_name(card.name)
         if self._place(card.name).exists():
@@ -126,8 +130,7 @@ class Shelf:
         with self._workplace() as work:
             whole = work / "whole"
             whole.mkdir()
-            for file in [path] if path.is_file() else [p for p in path.iterdir() if p.is_file()]:
-                _place_file(file, whole / file.name, link=link)
+            _fill(path, whole, link=link)
             card.write(whole)
             whole.replace(self._place(card.name))
         return card
@@ -233,6 +236,19 @@ def _only(directory: Path, names: set[str]) -> None:
     for entry in directory.iterdir():
         if entry.name not in names:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _fill(path: Path, whole: Path, *, link: bool) -> None:
+    """Take what is needed of a model's files."""
+    if path.is_file():
+        _place_file(path, whole / path.name, link=link)
+        return
+    for name in needed(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()):
+        if Path(name).name in PICKLED:
+            convert_pickled(path / name, whole / WEIGHTS)
+        else:
+            (whole / name).parent.mkdir(exist_ok=True)
+            _place_file(path / name, whole / name, link=link)
 
 
 def _place_file(file: Path, target: Path, *, link: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound
+from clients.errors import AlreadyExists, BadRequest, MissingExtra, ModelNotLoaded, NotFound
 from services.models import Shelf
+from services.models.checkpoint import Checkpoint
 from services.models.gguf import read_header
 from services.models.shelf import STALE_S
 
+from .checkpoints import shard
 from .gguf_files import gguf_file
 
 
@@ -71,6 +74,41 @@ def test_a_directory_of_ones_own_is_added_described_and_found(tmp_path, link):
     assert entry.num_bytes > 16
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_only_the_files_that_are_needed_are_taken(tmp_path, link):
+    directory = encoder_directory(tmp_path / "m")
+    for name in ("pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "run.py", "1_Pooling/config.json", "LICENSE"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text('{"pooling_mode": "cls"}')
+    shelf = Shelf(tmp_path / "home")
+    shelf.add(directory, link=link)
+    place = shelf.path("m")
+    taken = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()}
+    wanted = {"config.json", "tokenizer.json", "model.safetensors", "model.json", "1_Pooling/config.json", "LICENSE"}
+    assert taken == wanted
+    assert shelf.locate("m").card.pooling == "cls"
+
+
+def test_a_model_in_shards_is_added_whole(tmp_path):
+    directory = encoder_directory(tmp_path / "m")
+    (directory / "model.safetensors").unlink()
+    shard(directory, {"a": np.ones(3, np.float32)}, {"b": np.zeros(2, np.float32)})
+    shelf = Shelf(tmp_path / "home")
+    card = shelf.add(directory)
+    np.testing.assert_array_equal(Checkpoint(shelf.path("m") / card.weights).tensor("b"), [0, 0])
+
+
+def test_pickled_weights_without_torch_say_what_to_install(tmp_path):
+    if importlib.util.find_spec("torch"):
+        pytest.skip("torch is installed")
+    directory = encoder_directory(tmp_path / "m")
+    (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
+    with pytest.raises(MissingExtra) as failure:
+        Shelf(tmp_path / "home").add(directory)
+    assert "ragq[torch]" in failure.value.help
+    assert Shelf(tmp_path / "home").list() == []
+
+
 def test_an_xlmr_model_loses_the_two_positions_that_it_never_uses(tmp_path):
     directory = encoder_directory(tmp_path / "m", model_type="xlm-roberta", max_position_embeddings=514)
     assert Shelf(tmp_path / "home").add(directory).max_tokens == 512
@@ -106,10 +144,11 @@ def test_what_is_no_model_is_refused_and_leaves_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadRequest, match="not a whole GGUF file"):
         shelf.add(tmp_path / "notes.txt")
-    with pytest.raises(BadRequest, match=r"tokenizer\.json missing"):
+    with pytest.raises(BadRequest, match=r"tokenizer\.json.* missing"):
         shelf.add(tmp_path / "empty")
-    with pytest.raises(BadRequest, match="'llama'"):
-        shelf.add(encoder_directory(tmp_path / "llama", model_type="llama"))
+    with pytest.raises(BadRequest, match="'rwkv7'") as failure:
+        shelf.add(encoder_directory(tmp_path / "rwkv", model_type="rwkv7"))
+    assert "qwen3" in failure.value.help
     with pytest.raises(NotFound):
         shelf.add(tmp_path / "nowhere")
     assert shelf.list() == []

@@ -1,0 +1,43 @@
+"""Which files of a model's directory, here or in a hub, are needed to serve it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+PICKLED_SHARD = re.compile(r"pytorch_model-\d{5}-of-\d{5}\.bin")
+SETTINGS = frozenset(
+    {
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+        "special_tokens_map.json", "chat_template.jinja", "chat_template.json", "modules.json",
+        "config_sentence_transformers.json", "sentence_bert_config.json", "sentence_roberta_config.json",
+        "sentence_xlm-roberta_config.json", "README.md", "LICENSE", "LICENSE.txt", "NOTICE",
+    }
+)  # fmt: skip
+MODULE = re.compile(r"\d+_[A-Z][A-Za-z]*/config\.json")
+
+
+def needed(names: Iterable[str]) -> tuple[str, ...]:
+    """The names that are needed of those in a directory, sorted; one kind of weights, the best one.
+
+    Safetensors come first, whole before in shards; pickled weights only where there are no others.
+    """
+    present = set(names)
+    settings = {name for name in present if name in SETTINGS or MODULE.fullmatch(name)}
+    return tuple(sorted(settings | _weights(present)))
+
+
+def _weights(present: set[str]) -> set[str]:
+    if WEIGHTS in present:
+        return {WEIGHTS}
+    if INDEX in present:
+        return {INDEX} | {name for name in present if SHARD.fullmatch(name)}
+    if PICKLED[0] in present:
+        return {PICKLED[0]}
+    if PICKLED[1] in present:
+        return {PICKLED[1]} | {name for name in present if PICKLED_SHARD.fullmatch(name)}
+    return set()
