@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from clients.config import Config
+from clients.config import Config, Model
 from clients.errors import Busy, Cancelled, TooLarge
 from clients.llm import Generate, Generation, Message, Scores
+from services.llm.backends import registry
 from services.llm.backends.base import Embedder, Generator, Reranker
 from services.llm.backends.maxsim import MaxSim
 from services.llm.backends.openvino.chat import MAX_ANSWERS, OpenVINOChat
 from services.llm.backends.openvino.embedder import OpenVINOEmbedder
+from services.llm.backends.registry import Site
 from services.llm.backends.toy import ToyEmbedder, ToyGenerator, ToyScorer
 from services.llm.embedding import Embedding
 from services.llm.reranking import Reranking
@@ -47,9 +49,17 @@ def shelved(name: str) -> Shelved:
 REAL = [pytest.param(name, marks=pytest.mark.models) for name in ("multilingual-e5-small", "all-minilm-l6-v2")]
 
 
-@pytest.fixture(scope="module", params=["toy", *REAL])
+TORCH = [pytest.param("torch all-minilm-l6-v2", marks=[pytest.mark.models, pytest.mark.torch])]
+
+
+@pytest.fixture(scope="module", params=["toy", *REAL, *TORCH])
 def embedder(request: pytest.FixtureRequest) -> Embedder:
-    return ToyEmbedder() if request.param == "toy" else OpenVINOEmbedder(shelved(request.param))
+    backend, _, name = request.param.rpartition(" ")
+    if backend == "torch":
+        pytest.importorskip("torch", reason="pip install 'ragq[torch]'")
+        settings = Model(name, backend, device="cpu")
+        return registry.backend(backend).embedder(settings, Site(Shelf(Config().home), 2, Config().home / "cache"))
+    return ToyEmbedder() if name == "toy" else OpenVINOEmbedder(shelved(name))
 
 
 @pytest.fixture(scope="module")

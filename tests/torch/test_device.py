@@ -9,7 +9,8 @@ from clients.errors import BackendError, ConfigError, TooLarge
 
 torch = pytest.importorskip("torch", reason="pip install 'ragq[torch]'")
 
-from services.llm.backends.torch.device import Place, place_of, run_or_halve  # noqa: E402 - needs torch
+from services.llm.backends.torch.device import Place, place_of  # noqa: E402 - needs torch
+from services.llm.backends.torch.passes import run_or_halve  # noqa: E402 - needs torch
 
 pytestmark = pytest.mark.torch
 CPU = Place(torch.device("cpu"), torch.float32, threads=2)
@@ -77,5 +78,4 @@ def test_a_gpu_is_chosen_with_bf16_and_takes_arrays():
 
     place = place_of(Model("m"), 1)
     assert (place.device.type, place.dtype) == ("cuda", torch.bfloat16)
-    with place.stream():
-        assert place.send(np.arange(3)).sum().item() == 3
+    assert place.send(np.arange(3)).sum().item() == 3

@@ -17,6 +17,7 @@ from .base import Embedder, Generator, Scorer
 
 MODULES = {
     "openvino": "services.llm.backends.openvino.backend",
+    "torch": "services.llm.backends.torch.backend",
     "toy": "services.llm.backends.toy",
 }
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from clients.config import Model
-from clients.errors import BackendError, ConfigError, TooLarge
+from clients.errors import ConfigError, TooLarge
 
-In = TypeVar("In")
-Out = TypeVar("Out")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Packed tokens of a pass: a processor multiplies larger ones no faster, a GPU is idle below it.
 BUDGET_TOKENS = {"cpu": 512, "cuda": 16384}
@@ -54,13 +50,6 @@ class Place:
         """Give the passes of the calling thread every processor thread, or one."""
         if not self.is_cuda:
             torch.set_num_threads(self.threads if is_alone else 1)
-
-    def stream(self) -> AbstractContextManager[object]:
-        """What a thread's passes run in, so that two threads' passes overlap on a GPU."""
-        stream: AbstractContextManager[object] = (
-            torch.cuda.stream(torch.cuda.Stream(self.device)) if self.is_cuda else nullcontext()
-        )
-        return stream
 
     def send(self, values: np.ndarray) -> Any:
         """The array on the device; to a GPU through pinned memory and without waiting."""
@@ -115,26 +104,6 @@ def _device(name: str) -> Any:
             help="ragq doctor shows what torch sees; device: cpu always works",
         )
     return torch.device("cuda", number)
-
-
-def run_or_halve(run: Callable[[Sequence[In]], list[Out]], batch: Sequence[In]) -> list[Out]:
-    """Run a batch; when the device's memory is too small for it, once more in two halves.
-
-    Raises:
-        BackendError: a half, or the only member, does not fit either.
-    """
-    try:
-        return run(batch)
-    except torch.OutOfMemoryError:
-        # Out of the handler first: the error holds the frames, and with them the tensors of the pass.
-        middle = len(batch) // 2
-    torch.cuda.empty_cache()
-    try:
-        return [out for part in (batch[:middle], batch[middle:]) if part for out in run(part)]
-    except torch.OutOfMemoryError as error:
-        raise BackendError(
-            f"out of device memory: {error}", help="lower max_tokens, or let fewer programs use the device"
-        ) from error
 
 
 def _available_bytes(meminfo: Path) -> int:

@@ -1,0 +1,121 @@
+"""How do the tokens of several packed sequences attend, each to its own sequence only."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from .device import Place
+
+HALF = (torch.bfloat16, torch.float16)
+# What flash attention takes: Ampere or later, heads of up to 256 numbers in steps of 8.
+LEAST_CAPABILITY = (8, 0)
+WIDEST_HEAD, WIDTH_STEP = 256, 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """Where each sequence lies in a packed tensor.
+
+    Attributes:
+        bounds: n + 1 numbers; sequence i holds the rows ``bounds[i]`` to ``bounds[i + 1]``.
+        offsets: the same on the device, int32 [n + 1].
+        longest: rows of the longest sequence.
+    """
+
+    bounds: tuple[int, ...]
+    offsets: Any
+    longest: int
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], place: Place) -> Spans:
+        """Sequences of these lengths, one behind the other."""
+        bounds = (0, *accumulate(lengths))
+        return cls(bounds, place.send(np.array(bounds, np.int32)), max(lengths))
+
+    @property
+    def first(self) -> Any:
+        """Row of each sequence's first token, int32 [n]."""
+        return self.offsets[:-1]
+
+    @property
+    def last(self) -> Any:
+        """Row of each sequence's last token, int32 [n]."""
+        return self.offsets[1:] - 1
+
+
+def attend(query: Any, key: Any, value: Any, queries: Spans, keys: Spans, *, is_causal: bool) -> Any:
+    """Scaled dot-product attention of each sequence's queries to its own keys (Vaswani et al. 2017).
+
+    Args:
+        query: [tokens, heads, width].
+        key: [key tokens, key heads, width]; a key head serves heads / key heads query heads.
+        value: as ``key``.
+        queries: the sequences in ``query``.
+        keys: the same sequences in ``key``.
+        is_causal: a query sees the keys up to its own, its sequence's last query and last key being one token.
+
+    Returns:
+        [tokens, heads, width].
+    """
+    if _has_kernel_for(query):
+        return _by_kernel(query, key, value, queries, keys, is_causal=is_causal)
+    out = torch.empty_like(query)
+    for (first, last), (start, end) in zip(pairwise(queries.bounds), pairwise(keys.bounds), strict=True):
+        out[first:last] = attend_one(query[first:last], key[start:end], value[start:end], is_causal=is_causal)
+    return out
+
+
+def attend_one(query: Any, key: Any, value: Any, *, is_causal: bool) -> Any:
+    """Attention within one sequence; shapes as of ``attend``."""
+    heads = query.shape[1]
+    num_queries, num_keys = query.shape[0], key.shape[0]
+    is_square = num_queries == num_keys
+    mask = None
+    if is_causal and not is_square and num_queries > 1:
+        mask = torch.ones(num_queries, num_keys, dtype=torch.bool, device=query.device).tril(num_keys - num_queries)
+    mixed = scaled_dot_product_attention(
+        query.transpose(0, 1)[None], _spread(key, heads), _spread(value, heads),
+        attn_mask=mask, is_causal=is_causal and is_square,
+    )  # fmt: skip
+    return mixed[0].transpose(0, 1)
+
+
+def _spread(key: Any, heads: int) -> Any:
+    """[1, heads, tokens, width]: a copy of its key head for every query head."""
+    return key.transpose(0, 1).repeat_interleave(heads // key.shape[1], dim=0)[None]
+
+
+def _has_kernel_for(query: Any) -> bool:
+    width = query.shape[-1]
+    is_fitting = query.is_cuda and query.dtype in HALF and width <= WIDEST_HEAD and width % WIDTH_STEP == 0
+    return is_fitting and torch.cuda.get_device_capability(query.device) >= LEAST_CAPABILITY and _kernel() is not None
+
+
+@cache
+def _kernel() -> Callable[..., Any] | None:
+    """Attention of torch over packed sequences; None where torch is older than its grouped heads and windows."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    has_all = {"window_size", "enable_gqa"} <= set(inspect.signature(varlen_attn).parameters)
+    found: Callable[..., Any] | None = varlen_attn if has_all else None
+    return found
+
+
+def _by_kernel(query: Any, key: Any, value: Any, queries: Spans, keys: Spans, *, is_causal: bool) -> Any:
+    kernel = _kernel()
+    assert kernel is not None
+    return kernel(
+        query, key, value, queries.offsets, keys.offsets, queries.longest, keys.longest,
+        window_size=(-1, 0) if is_causal else (-1, -1), enable_gqa=query.shape[1] != key.shape[1],
+    )  # fmt: skip

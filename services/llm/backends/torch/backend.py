@@ -1,0 +1,61 @@
+"""Which class of the torch runtime serves a model in a role."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from clients.config import Model
+from clients.errors import ConfigError, MissingExtra
+from services.llm.backends.base import Embedder, Generator, Scorer
+from services.llm.backends.registry import Site
+from services.models import Shelved
+
+
+class Torch:
+    """Models in safetensors on a GPU, or on the processor as the exact reference."""
+
+    def embedder(self, settings: Model, site: Site) -> Embedder:
+        """A BERT-like encoder, or a causal model with last-token pooling."""
+        _check_installed()
+        from .device import place_of
+        from .embedder import TorchEmbedder
+
+        return TorchEmbedder(
+            _located(settings, site), place_of(settings, site.threads),
+            max_tokens=settings.max_tokens, instruction=settings.instruction,
+        )  # fmt: skip
+
+    def scorer(self, settings: Model, site: Site) -> Scorer:
+        """A causal model that says yes or no."""
+        _check_installed()
+        from .device import place_of
+        from .scorer import YesNoScorer
+
+        model = _located(settings, site)
+        if model.card.head != "yes_no":
+            raise ConfigError(f"llm.rerank.name: '{settings.name}' cannot score pairs", help="known: Qwen3-Reranker")
+        return YesNoScorer(
+            model, place_of(settings, site.threads), max_tokens=settings.max_tokens, instruction=settings.instruction
+        )
+
+    def generator(self, settings: Model, site: Site) -> Generator:
+        """None yet."""
+        raise ConfigError("the torch backend does not write yet")
+
+
+BACKEND = Torch()
+
+
+def _check_installed() -> None:
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", "torch")
+
+
+def _located(settings: Model, site: Site) -> Shelved:
+    model = site.shelf.locate(settings.name)
+    if model.card.kind not in ("encoder", "decoder"):
+        raise ConfigError(
+            f"the torch backend reads safetensors, and '{settings.name}' is a {model.card.kind} model",
+            help="backend: openvino reads GGUF files",
+        )
+    return model

@@ -1,0 +1,56 @@
+"""How does a model of the shelf become an encoder or a decoder on a device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from services.models import Shelved
+from services.models.checkpoint import Checkpoint
+
+from .decoder import Decoder
+from .device import Place
+from .encoder import Encoder
+from .weights import Weights, num_bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A checkpoint and its settings, its weights ready to go to a place."""
+
+    config: Mapping[str, Any]
+    weights: Weights
+
+    def encoder(self) -> Encoder:
+        """A BERT-like encoder."""
+        encoder = Encoder(self.weights, self.config)
+        self._settle()
+        return encoder
+
+    def decoder(self) -> Decoder:
+        """A causal model."""
+        decoder = Decoder(self.weights, self.config)
+        self._settle()
+        return decoder
+
+    def _settle(self) -> None:
+        """Wait until the weights have arrived: other streams do not wait for the one that copies them."""
+        if self.weights.place.is_cuda:
+            torch.cuda.synchronize(self.weights.place.device)
+
+
+def load(model: Shelved, place: Place) -> Loaded:
+    """The files of a model.
+
+    Raises:
+        BadRequest: they are broken.
+        TooLarge: the weights do not fit the device.
+    """
+    checkpoint = Checkpoint(model.path / model.card.weights)
+    place.check_fits(num_bytes(checkpoint, place), f"the model '{model.card.name}'")
+    config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
+    return Loaded(config, Weights(checkpoint, place))
