@@ -23,7 +23,7 @@ TWINS = [(AsyncLLM, LLMClient), (AsyncIndex, IndexClient), (AsyncTuning, TuningC
 
 
 def names(cls: type) -> set[str]:
-    return {name for name in vars(cls) if not name.startswith("_")}
+    return {name for name in dir(cls) if not name.startswith("_")}
 
 
 def arguments(function: Any) -> list[tuple[str, Any, Any]]:
