@@ -53,8 +53,6 @@ def check_generate(request: Generate) -> None:
             "give either a prompt or messages", help="a prompt is continued as it is, messages are a conversation"
         )
     check_controls(request)
-    if request.state:
-        raise BadRequest("this model has no states", help="leave 'state' empty; states belong to RWKV models")
 
 
 def check_extract(request: Extract) -> None:

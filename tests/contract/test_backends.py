@@ -18,7 +18,8 @@ from services.llm.backends.maxsim import MaxSim
 from services.llm.backends.openvino.chat import MAX_ANSWERS, OpenVINOChat
 from services.llm.backends.openvino.embedder import OpenVINOEmbedder
 from services.llm.backends.registry import Site
-from services.llm.backends.toy import ToyEmbedder, ToyGenerator, ToyScorer
+from services.llm.backends.toy import ToyEmbedder, ToyScorer
+from services.llm.backends.toy_writer import ToyGenerator
 from services.llm.embedding import Embedding
 from services.llm.reranking import Reranking
 from services.models import Shelf, Shelved

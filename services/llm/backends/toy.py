@@ -6,24 +6,20 @@ For tests, demonstrations and machines that hold no model at all.
 
 from __future__ import annotations
 
-import re
-import time
 import zlib
-from collections.abc import Generator as Stream
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from clients.config import Model
-from clients.llm import Generate, Generation, Role, ScoreKind, Token, Usage
-from services.llm.stopping import Stopper
+from clients.llm import Role, ScoreKind
 from services.llm.words import informative
 from services.models import Card
-from services.service import Call
 
 from .base import Embedder, Generator, Prepared, PreparedPair, Scorer
 from .registry import Site
+from .toy_writer import ToyGenerator
 
 DIMENSION = 256
 MAX_TOKENS = 512
@@ -115,44 +111,6 @@ class ToyScorer:
         wanted = set(batch[0].shared)
         shares = [len(wanted & set(pair.ids.tolist())) / len(wanted) if wanted else 0.0 for pair in batch]
         return np.array(shares, np.float32)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class ToyGenerator:
-    """Repeats the last thing that was said, word by word.
-
-    Args:
-        token_s: seconds between two tokens, for tests of streams and of cancelling.
-    """
-
-    card = replace(CARD, name="toy", roles=("generate",))
-
-    def __init__(self, token_s: float = 0.0) -> None:
-        self._token_s = token_s
-
-    def generate(self, request: Generate, call: Call) -> Stream[Token, None, Generation]:
-        """Echo; honours ``max_tokens`` and ``stop``."""
-        start = time.monotonic()
-        said = request.prompt or request.messages[-1].content
-        words = re.findall(r"\s*\S+", f"You said: {said}")
-        stopper = Stopper(request.stop)
-        num_tokens = 0
-        for word in words[: request.max_tokens]:
-            if self._token_s:
-                call.cancelled.wait(self._token_s)
-            call.check()
-            num_tokens += 1
-            if text := stopper.feed(word):
-                yield Token(text)
-            if stopper.is_stopped:
-                break
-        if text := stopper.flush():
-            yield Token(text)
-        is_whole = stopper.is_stopped or len(words) <= request.max_tokens
-        usage = Usage(len(said.split()), num_tokens, 0.0, time.monotonic() - start)
-        return Generation(stopper.text, "stop" if is_whole else "length", self.card.name, usage)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -37,7 +37,6 @@ def test_texts_to_embed(texts, error, words):
         ({"presence_penalty": 3.0}, "presence_penalty"),
         ({"stop": [""]}, "stop"),
         ({"stop": ["x"] * 17}, "stop"),
-        ({"state": "poet"}, "states"),
         ({"prompt": ""}, "either a prompt or messages"),
         ({"messages": [Message("user", "hi")]}, "either a prompt or messages"),
     ],

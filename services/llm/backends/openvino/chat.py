@@ -18,6 +18,7 @@ from typing import Any
 
 from clients.errors import BackendError, Busy, ModelNotLoaded, TooLarge
 from clients.llm import Generate, Generation, Token, Usage
+from services.llm.controls import refuse_unsupported
 from services.llm.stopping import Stopper
 from services.models import Shelved
 from services.service import Call
@@ -31,6 +32,9 @@ PREFILL_TOKENS = 256
 DEFAULT_CONTEXT_TOKENS = 4096
 MAX_ANSWERS = 8
 CHECK_S = 0.1
+CONTROLS = frozenset(
+    {"temperature", "top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty", "repetition_penalty"}
+)
 REPLACEMENT = "\ufffd"
 
 
@@ -96,6 +100,7 @@ class OpenVINOChat:
 
     def generate(self, request: Generate, call: Call) -> Stream[Token, None, Generation]:
         """Write token by token; a caller who leaves frees the model within one token."""
+        refuse_unsupported(request, CONTROLS, "openvino")
         start = time.monotonic()
         prompt = self._encode(request)
         num_prompt = int(prompt.get_shape()[1])
