@@ -6,13 +6,14 @@ joined, as in the reference code of Qwen3-Reranker; so a cut body can never take
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from clients.errors import BadRequest
+
+from .chat_files import ChatFiles
 
 INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 TASK = (
@@ -63,42 +64,9 @@ def frame_of(directory: Path, *, is_qwen3: bool) -> Frame:
     Raises:
         BadRequest: the template cannot be read.
     """
-    settings = _settings(directory)
-    template = _template(directory, settings)
-    found = _filled(template, _special_tokens(settings), directory) if template else None
+    files = ChatFiles(directory)
+    found = _filled(files.template, files.special_tokens, directory) if files.template else None
     return found or (QWEN3 if is_qwen3 else PLAIN)
-
-
-def _settings(directory: Path) -> Mapping[str, Any]:
-    path = directory / "tokenizer_config.json"
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadRequest(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise BadRequest(f"{path} should hold a map")
-    return found
-
-
-def _template(directory: Path, settings: Mapping[str, Any]) -> str:
-    """The default template; older checkpoints keep it, or a list of named ones, in the settings."""
-    alone = directory / "chat_template.jinja"
-    if alone.is_file():
-        return alone.read_text(encoding="utf-8")
-    found = settings.get("chat_template") or ""
-    if isinstance(found, list):
-        found = {entry["name"]: entry["template"] for entry in found}.get("default", "")
-    return str(found)
-
-
-def _special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
-    """``bos_token`` and the like, written as a text or as a map with its ``content``."""
-    found = {
-        name: settings[name] for name in ("bos_token", "eos_token", "unk_token", "pad_token") if settings.get(name)
-    }
-    return {name: str(value["content"] if isinstance(value, dict) else value) for name, value in found.items()}
 
 
 def _filled(template: str, tokens: Mapping[str, str], directory: Path) -> Frame | None:
