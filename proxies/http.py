@@ -6,7 +6,6 @@ import base64
 import ipaddress
 import signal
 import socket
-import uuid
 from contextlib import suppress
 from errno import EADDRINUSE
 from http import HTTPStatus
@@ -24,15 +23,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clients.config import Config
+from clients.embedding import EMBED, embed_requests, joined
 from clients.endpoint import is_loopback
 from clients.errors import BadRequest, ConfigError, NotFound, PortBusy, RagqError
-from clients.llm import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings, ModelInfo
 from clients.mesh import Ragq
 
 from . import http_chat, http_status
 from .exposition import CONTENT_TYPE
 from .http_errors import error_body, on_defect, on_failure, on_http_error
-from .http_requests import EmbeddingsBody, RerankBody, read_body, read_chat, read_embeddings, read_rerank
+from .http_models import list_models, no_model
+from .http_requests import EmbeddingsBody, read_body, read_chat, read_embeddings
+from .http_rerank import read_rerank, read_score, reranked, scored
 from .http_stream import EventStream, Threads
 from .http_trace import Traces
 
@@ -86,6 +87,7 @@ def app(config: Config, mesh: Ragq) -> Starlette:
         Route("/v1/chat/completions", face.chat, methods=["POST"]),
         Route("/v1/embeddings", face.embeddings, methods=["POST"]),
         *(Route(path, face.rerank, methods=["POST"]) for path in ("/rerank", "/v1/rerank", "/v2/rerank")),
+        *(Route(path, face.score, methods=["POST"]) for path in ("/score", "/v1/score")),
     ]
     handlers: Any = {RagqError: on_failure, HTTPException: on_http_error, Exception: on_defect}
     guard = [Middleware(LocalNames)] if is_loopback(config.http.host) else []
@@ -169,49 +171,32 @@ class Face:
         """POST /rerank, /v1/rerank and /v2/rerank."""
         body = read_rerank(await read_body(request))
         version = "2" if request.url.path.startswith("/v2") else "1"
-        return JSONResponse(await self._threads.call(request, lambda: rerank(self._mesh, body, version)))
+        return JSONResponse(await self._threads.call(request, lambda: reranked(self._mesh, body, version)))
 
-
-def list_models(mesh: Ragq) -> list[dict[str, object]]:
-    """Models by role, then collections, in OpenAI's shape."""
-    found: list[dict[str, object]] = []
-    if mesh.config.llm.enabled:
-        found += _by_name(mesh.llm.models())
-    if mesh.config.index.enabled:
-        found += [_model(http_chat.collection_id(c.name), int(c.created_at), roles=["ask"], title=c.title)
-                  for c in mesh.index.collections()]  # fmt: skip
-    return found
-
-
-def _by_name(models: list[ModelInfo]) -> list[dict[str, object]]:
-    """One entry per model; the same one may fill several roles."""
-    roles: dict[str, list[str]] = {}
-    for model in models:
-        roles.setdefault(model.name, []).append(model.role)
-    status = {model.name: model.status for model in models}
-    return [_model(name, 0, roles=filled, status=status[name]) for name, filled in roles.items()]
-
-
-def _model(name: str, created: int, **about: object) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": created, "owned_by": "ragq", "ragq": about}
+    async def score(self, request: Request) -> Response:
+        """POST /score and /v1/score."""
+        body = read_score(await read_body(request))
+        return JSONResponse(await self._threads.call(request, lambda: scored(self._mesh, body)))
 
 
 def embed(mesh: Ragq, body: EmbeddingsBody) -> dict[str, object]:
     """The answer to an embeddings request.
 
     Raises:
-        BadRequest: ``dimensions`` is not the model's own.
+        BadRequest: the model's vectors cannot have so many ``dimensions``.
+        WrongRole: the model is there, and does not embed.
     """
-    cuts = range(0, len(body.texts), MAX_TEXTS_PER_CALL)
-    requests = [Embed(body.texts[i : i + MAX_TEXTS_PER_CALL], body.role, body.model) for i in cuts]
-    replies: list[Embeddings] = mesh.client("llm").call_many(EMBED, requests)
-    vectors = np.concatenate([reply.vectors for reply in replies])
-    if body.dimensions not in (None, vectors.shape[1]):
-        raise BadRequest(f"dimensions: {replies[0].model} has {vectors.shape[1]}, not {body.dimensions}")
-    data = [{"object": "embedding", "index": i, "embedding": _encoded(row, body)} for i, row in enumerate(vectors)]
-    num_tokens = sum(reply.num_tokens for reply in replies)
-    usage = {"prompt_tokens": num_tokens, "total_tokens": num_tokens}
-    return {"object": "list", "data": data, "model": replies[0].model, "usage": usage}
+    split = embed_requests(body.texts, body.role, body.model, body.instruction, body.dimensions or 0)
+    try:
+        found = joined(mesh.client("llm").call_many(EMBED, split.requests), split.cuts)
+    except NotFound as error:
+        raise no_model(mesh, "embed", body.model, error) from None
+    if body.dimensions not in (None, found.vectors.shape[1]):
+        raise BadRequest(f"dimensions: {found.model} has {found.vectors.shape[1]}, not {body.dimensions}")
+    data = [{"object": "embedding", "index": i, "embedding": _encoded(v, body)} for i, v in enumerate(found.vectors)]
+    usage = {"prompt_tokens": found.num_tokens, "total_tokens": found.num_tokens}
+    about = {"ragq": {"truncated": found.truncated}} if found.truncated else {}
+    return {"object": "list", "data": data, "model": found.model, "usage": usage, **about}
 
 
 def _encoded(row: np.ndarray, body: EmbeddingsBody) -> str | list[float]:
@@ -219,27 +204,3 @@ def _encoded(row: np.ndarray, body: EmbeddingsBody) -> str | list[float]:
         return base64.b64encode(row.astype("<f4").tobytes()).decode()
     values: list[float] = row.tolist()
     return values
-
-
-def rerank(mesh: Ragq, body: RerankBody, version: str) -> dict[str, object]:
-    """The answer to a rerank request; results best first."""
-    ranked = mesh.llm.rerank(body.query, body.texts, body.top_n or body.top_k, model=body.model)
-    results = [
-        {
-            "index": r.index,
-            "relevance_score": r.score,
-            **({"document": {"text": r.text}} if body.return_documents else {}),
-        }
-        for r in ranked
-    ]
-    return {
-        "id": f"rerank-{uuid.uuid4().hex}",
-        "object": "list",
-        "model": body.model or _role_name(mesh, "rerank"),
-        "results": results,
-        "meta": {"api_version": {"version": version}},
-    }
-
-
-def _role_name(mesh: Ragq, role: str) -> str:
-    return next((model.name for model in mesh.llm.models() if model.role == role), "")

@@ -34,11 +34,20 @@ from clients.errors import (
 
 log = logging.getLogger("ragq.http")
 CLIENT_GONE = 499
+
+
+class WrongRole(NotFound):
+    """The model is there, and does not do what is asked of it."""
+
+    reason = "WRONG_ROLE"
+
+
 STATUS: dict[type[RagqError], int] = {
     BadRequest: HTTPStatus.BAD_REQUEST,
     ConfigError: HTTPStatus.BAD_REQUEST,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
+    WrongRole: HTTPStatus.FAILED_DEPENDENCY,
     AlreadyExists: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Cancelled: CLIENT_GONE,
@@ -49,7 +58,7 @@ STATUS: dict[type[RagqError], int] = {
     Unauthenticated: HTTPStatus.BAD_GATEWAY,
     VersionMismatch: HTTPStatus.BAD_GATEWAY,
     ModelNotLoaded: HTTPStatus.SERVICE_UNAVAILABLE,
-    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    Busy: HTTPStatus.TOO_MANY_REQUESTS,
     MeshError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     RagqError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -65,13 +74,14 @@ def status_of(error: RagqError) -> int:
 def error_body(message: str, status: int, code: str, param: str | None = None) -> dict[str, object]:
     """OpenAI's shape of an error."""
     kind = "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+    kind = "rate_limit_error" if status == HTTPStatus.TOO_MANY_REQUESTS else kind
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def describe(error: RagqError) -> dict[str, object]:
     """The body that reports a failure: what happened, what to do, and the field if one is wrong."""
     message = f"{error.message}. {error.help}" if error.help else error.message
-    field = PARAM.match(error.message) if isinstance(error, BadRequest) else None
+    field = PARAM.match(error.message) if isinstance(error, BadRequest | TooLarge) else None
     return error_body(message, status_of(error), error.reason.lower(), field[1] if field else None)
 
 

@@ -124,13 +124,19 @@ class ChatBody:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingsBody:
-    """POST /v1/embeddings; ``input_type`` begins with ``query`` or ``search_query`` for questions."""
+    """POST /v1/embeddings.
+
+    Attributes:
+        input_type: ``query`` or ``search_query`` for questions.
+        instruction: what queries are told to be, for models that take one.
+    """
 
     input: str | list[str]
     model: str = ""
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
     input_type: str = "document"
+    instruction: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -141,30 +147,6 @@ class EmbeddingsBody:
     def role(self) -> Literal["document", "query"]:
         """Which prefix the model takes."""
         return "query" if self.input_type.removeprefix("search_") == "query" else "document"
-
-
-@dataclass(frozen=True, slots=True)
-class RerankBody:
-    """POST /rerank in the shape of Cohere and Jina."""
-
-    query: str
-    documents: list[str | dict[str, object]]
-    model: str = ""
-    top_n: int | None = None
-    top_k: int | None = None
-    return_documents: bool = False
-
-    @property
-    def texts(self) -> list[str]:
-        """The documents' texts."""
-        return [_document_text(document, i) for i, document in enumerate(self.documents)]
-
-
-def _document_text(document: str | Mapping[str, object], i: int) -> str:
-    text = document if isinstance(document, str) else document.get("text")
-    if not isinstance(text, str):
-        raise BadRequest(f"documents[{i}]: expected a text, or an object with 'text'")
-    return text
 
 
 async def read_body(request: Request) -> dict[str, Any]:
@@ -195,7 +177,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _known(cls: type[T], body: Mapping[str, Any]) -> T:
+def known(cls: type[T], body: Mapping[str, Any]) -> T:
     """Read the fields we know; null is the same as absent, other fields belong to other servers."""
     names = {f.name for f in fields(cls)}  # type: ignore[arg-type]  # every caller hands in a dataclass
     return read(cls, {name: value for name, value in body.items() if name in names and value is not None})
@@ -209,7 +191,7 @@ def read_chat(body: Mapping[str, Any]) -> ChatBody:
         raise BadRequest("messages: expected a list of at least one message")
     trimmed = [_trimmed(turn) for turn in turns]
     options = _trimmed(body.get("stream_options"), "include_usage")
-    chat = _known(ChatBody, {**body, "messages": trimmed, "stream_options": options})
+    chat = known(ChatBody, {**body, "messages": trimmed, "stream_options": options})
     _check_ranges(chat)
     return chat
 
@@ -259,26 +241,17 @@ def read_embeddings(body: Mapping[str, Any]) -> EmbeddingsBody:
     given = body.get("input")
     if isinstance(given, list) and not all(isinstance(text, str) for text in given):
         raise BadRequest("input: expected a text or a list of texts", help="numbers of tokens are not understood")
-    request = _known(EmbeddingsBody, body)
-    _refuse_empty(request.texts, "input")
+    request = known(EmbeddingsBody, body)
+    refuse_empty(request.texts, "input")
     if len(request.texts) > MAX_INPUTS:
         raise BadRequest(f"input: {len(request.texts)} texts; at most {MAX_INPUTS}")
+    if request.dimensions is not None and request.dimensions < 1:
+        raise BadRequest(f"dimensions: {request.dimensions} is less than 1")
     return request
 
 
-def read_rerank(body: Mapping[str, Any]) -> RerankBody:
-    """A rerank request; BadRequest for an empty query, no documents, or an empty one."""
-    request = _known(RerankBody, body)
-    if not request.query.strip():
-        raise BadRequest("query: is empty")
-    _refuse_empty(request.texts, "documents")
-    for name, limit in (("top_n", request.top_n), ("top_k", request.top_k)):
-        if limit is not None and limit < 1:
-            raise BadRequest(f"{name}: {limit} is less than 1")
-    return request
-
-
-def _refuse_empty(texts: Sequence[str], name: str) -> None:
+def refuse_empty(texts: Sequence[str], name: str) -> None:
+    """BadRequest for no texts, or for one without a word."""
     if not texts:
         raise BadRequest(f"{name}: is empty")
     for i, text in enumerate(texts):

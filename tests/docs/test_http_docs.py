@@ -19,7 +19,7 @@ from tests.unit.cli.desk import GENERATOR, Desk
 PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(r"```http\n(GET|POST) (\S+)\n\n?(.*?)```\n\n```json\n(.*?)```", re.DOTALL)
 EXAMPLES = EXAMPLE.findall(PAGE)
-NAMES = {"smollm2-135m-instruct": GENERATOR, "multilingual-e5-small": "toy-embed"}
+NAMES = {"smollm2-135m-instruct": GENERATOR, "multilingual-e5-small": "toy-embed", "bge-reranker-v2-m3": "toy-rerank"}
 
 
 def renamed(text: str) -> str:

@@ -46,6 +46,7 @@ from clients.llm import (
     ModelInfo,
     Models,
     Rerank,
+    Score,
     Scores,
     Sentence,
     Token,
@@ -76,21 +77,44 @@ class LLMSide:
         self.requests: list[Any] = []
         self.num_tokens = 0
         self.endless = False
+        self.max_words = 1000
 
     def models(self, _: Nothing) -> Models:
-        return Models([ModelInfo("embed", "toy-embed", "toy", dimension=DIM), ModelInfo("generate", GENERATOR, "toy")])
+        return Models(
+            [
+                ModelInfo("embed", "toy-embed", "toy", dimension=DIM),
+                ModelInfo("rerank", "toy-rerank", "toy"),
+                ModelInfo("generate", GENERATOR, "toy"),
+            ]
+        )
 
     def embed(self, request: Embed) -> Embeddings:
         self.requests.append(request)
         if request.model not in ("", "toy-embed"):
             raise NotFound(f"no model '{request.model}' is loaded", help="loaded: toy-embed")
-        return Embeddings(
-            np.stack([vector(t) for t in request.texts]), "toy-embed", sum(map(len, map(words, request.texts)))
-        )
+        num_words = [len(words(text)) for text in request.texts]
+        vectors = np.stack([vector(text) for text in request.texts])
+        return Embeddings(vectors, "toy-embed", sum(num_words), self._cut(request.texts))
 
     def rerank(self, request: Rerank) -> Scores:
-        scores = np.array([vector(request.query) @ vector(d) for d in request.documents], np.float32)
-        return Scores(scores, scores, "similarity", "toy-rerank")
+        self.requests.append(request)
+        return self._scores([request.query] * len(request.documents), request.documents, request.model)
+
+    def score(self, request: Score) -> Scores:
+        self.requests.append(request)
+        return self._scores(request.queries, request.documents, request.model)
+
+    def _scores(self, queries: list[str], documents: list[str], model: str) -> Scores:
+        if model not in ("", "toy-rerank"):
+            raise NotFound(f"no model '{model}' is loaded to rerank", help="loaded: toy-rerank")
+        cosines = [vector(query) @ vector(document) for query, document in zip(queries, documents, strict=True)]
+        logits = 40 * np.array(cosines, np.float32)
+        num_tokens = sum(len(words(text)) for text in [*queries, *documents])
+        probabilities = 1 / (1 + np.exp(-logits))
+        return Scores(probabilities, logits, "probability", "toy-rerank", num_tokens, self._cut(documents))
+
+    def _cut(self, texts: list[str]) -> list[int]:
+        return [i for i, text in enumerate(texts) if len(words(text)) > self.max_words]
 
     def extract(self, request: Extract) -> Extraction:
         asked = set(words(request.question))

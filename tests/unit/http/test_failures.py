@@ -36,16 +36,20 @@ def test_failures_have_their_status(http: TestClient, desk: Desk, error: RagqErr
     assert response.json()["error"]["code"] == error.reason.lower()
 
 
-def test_a_full_queue_tells_when_to_come_back(http: TestClient, desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/embeddings", {"input": "x"}), ("/rerank", {"query": "x", "documents": ["y"]})]
+)
+def test_a_full_queue_tells_when_to_come_back(http: TestClient, desk: Desk, path: str, body: dict[str, object]) -> None:
     desk.llm_side.error = Busy("the queue is full", retry_after_s=2.2)
-    response = http.post("/v1/embeddings", json={"input": "x"})
-    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+    response = http.post(path, json=body)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "2")
+    assert response.json()["error"]["type"] == "rate_limit_error"
 
 
 def test_every_error_that_travels_has_a_status_of_its_own() -> None:
     for cls in BY_REASON.values():
         assert cls is RagqError or any(parent in STATUS for parent in cls.__mro__ if parent is not RagqError), cls
-    assert {status_of(cls("x")) for cls in STATUS} <= {400, 403, 404, 409, 413, 499, 500, 501, 502, 503, 504}
+    assert {status_of(cls("x")) for cls in STATUS} <= {400, 403, 404, 409, 413, 424, 429, 499, 500, 501, 502, 503, 504}
 
 
 def test_a_defect_is_500_with_a_number_and_no_trace(

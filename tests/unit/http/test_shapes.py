@@ -14,7 +14,10 @@ from tests.unit.cli.desk import GENERATOR, Desk
 
 def test_models_and_collections_are_listed(http: TestClient) -> None:
     found = http.get("/v1/models").json()["data"]
-    assert [entry["id"] for entry in found] == ["toy-embed", GENERATOR, "collection/handbook"]
+    assert [entry["id"] for entry in found] == ["toy-embed", "toy-rerank", GENERATOR, "collection/handbook"]
+    embeds, reranks = (http.get(f"/v1/models/{name}").json()["ragq"] for name in ("toy-embed", "toy-rerank"))
+    assert embeds == {"roles": ["embed"], "status": "ready", "dimension": 64}
+    assert reranks["roles"] == ["rerank"]
     assert http.get("/v1/models/collection/handbook").json()["ragq"]["roles"] == ["ask"]
     for spelling in ("handbook", "ragq/handbook"):
         assert http.get(f"/v1/models/{spelling}").json()["id"] == "collection/handbook"
@@ -48,27 +51,18 @@ def test_the_input_type_chooses_the_role(http: TestClient, desk: Desk, kind: str
     assert desk.llm_side.requests[-1].role == role
 
 
-@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
-def test_rerank_in_the_shape_of_cohere_and_jina(http: TestClient, path: str) -> None:
-    body = {"query": "planes", "documents": ["cats", {"text": "planes"}, "dogs"], "top_n": 2}
-    found = http.post(path, json=body).json()
-    assert [(r["index"], round(r["relevance_score"], 3)) for r in found["results"]] == [(1, 1.0), (0, 0.0)]
-    assert "document" not in found["results"][0]
-    assert found["id"]
-    assert found["meta"]["api_version"]["version"] == ("2" if "v2" in path else "1")
+def test_what_is_told_to_queries_and_the_dimension_reach_the_service(http: TestClient, desk: Desk) -> None:
+    body = {"input": "x", "input_type": "query", "instruction": "Find it", "dimensions": 64}
+    assert http.post("/v1/embeddings", json=body).status_code == 200
+    request = desk.llm_side.requests[-1]
+    assert (request.instruction, request.dimension) == ("Find it", 64)
 
 
-def test_rerank_gives_documents_back_and_accepts_top_k(http: TestClient) -> None:
-    body = {
-        "query": "planes",
-        "documents": ["cats", "planes"],
-        "top_k": 1,
-        "return_documents": True,
-        "model": "toy-rerank",
-    }
-    found = http.post("/v1/rerank", json=body).json()
-    assert found["model"] == "toy-rerank"
-    assert [r["document"] for r in found["results"]] == [{"text": "planes"}]
+def test_texts_that_were_cut_are_told(http: TestClient, desk: Desk) -> None:
+    desk.llm_side.max_words = 2
+    found = http.post("/v1/embeddings", json={"input": ["a b", "a b c"]}).json()
+    assert found["ragq"] == {"truncated": [1]}
+    assert "ragq" not in http.post("/v1/embeddings", json={"input": ["a b"]}).json()
 
 
 def test_a_model_that_fills_two_roles_is_listed_once(
