@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from clients.config import LLM, Model
-from clients.errors import ModelNotLoaded, NotFound, RagqError
+from clients.errors import ConfigError, ModelNotLoaded, NotFound, RagqError
 from clients.llm import ModelInfo
 from services.models import Card, Shelf
 from services.service import Call
@@ -181,6 +181,11 @@ def _max_sim(embed: Role[Embedding]) -> Reranker:
     embedding = embed.peek()
     if embedding is None:
         raise ModelNotLoaded(f"'{MAXSIM}' reranks with the embedding model, and that is not there: {embed.status}")
+    if embedding.card.kind == "remote":
+        raise ConfigError(
+            f"'{MAXSIM}' reranks with a vector per token, which a remote embedding model does not give",
+            help="set llm.rerank to a remote reranker, or its name to none",
+        )
     return MaxSim(embedding, embedding.card)
 
 
