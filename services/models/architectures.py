@@ -9,10 +9,15 @@ from clients.errors import BadRequest
 
 from .json_file import read_map
 
-ENCODERS = ("bert", "camembert", "roberta", "xlm-roberta")
+ENCODERS = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 DECODERS = ("qwen3", "qwen2", "llama", "mistral")
 # Of these the first positions belong to padding: Liu et al. 2019, as fairseq numbers them.
-OFFSET = ("camembert", "roberta", "xlm-roberta")
+OFFSET = ("camembert", "mpnet", "roberta", "xlm-roberta")
+# DistilBERT has its own words for the sizes.
+ALIASES = {
+    "hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers",
+    "intermediate_size": "hidden_dim",
+}  # fmt: skip
 KNOWN = (
     f"encoders in safetensors ({', '.join(ENCODERS)}), decoders in safetensors ({', '.join(DECODERS)}) "
     "and chat models as .gguf files can be loaded"
@@ -89,7 +94,7 @@ class Architecture:
 
     def number(self, key: str, default: int | None = None) -> int:
         """A whole number of the file; BadRequest if it is none."""
-        value = self.config.get(key)
+        value = self.config.get(key, self.config.get(ALIASES.get(key, key)))
         value = default if value is None else value
         if not isinstance(value, int):
             raise BadRequest(f"{self.path}: '{key}' is not a number")

@@ -13,7 +13,7 @@ from clients.errors import BadRequest
 from .tensor_file import AGAIN, Entry, TensorFile
 
 # A model with a head on top keeps the tensors of its body below a word of its own.
-PREFIXES = ("", "bert.", "roberta.", "distilbert.", "model.", "transformer.")
+PREFIXES = ("", "bert.", "roberta.", "distilbert.", "electra.", "mpnet.", "model.", "transformer.")
 ANCHORS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
 
 

@@ -45,12 +45,14 @@ class PreparedPair:
         ids: int32 [num_tokens], without what is shared.
         shared: what the model sees before ``ids``, the same for all documents of a query; a forward
             pass holds only pairs that share it. Empty for models that read both ways.
-        is_cut: the document was longer than the model takes.
+        is_cut: the pair was longer than the model takes.
+        second: where the document begins, for models that tell the two apart by a type; 0 for others.
     """
 
     ids: np.ndarray
     shared: tuple[int, ...] = ()
     is_cut: bool = False
+    second: int = 0
 
     @property
     def num_tokens(self) -> int:

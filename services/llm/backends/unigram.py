@@ -39,7 +39,7 @@ class Unigram:
 
     Args:
         spec: the file as plain values.
-        max_tokens: longest result, special tokens included.
+        max_tokens: splitting ends soon after so many pieces.
     """
 
     def __init__(self, spec: Mapping[str, Any], max_tokens: int) -> None:
@@ -52,24 +52,23 @@ class Unigram:
         self._ids = {piece: number for number, piece in enumerate(pieces) if piece not in special}
         self._reach = _reach(self._ids)
         self._steps = [_step(step) for step in spec["normalizer"]["normalizers"]]
-        self._first, self._last = special["<s>"], special["</s>"]
-        self._room = max_tokens - 2
+        self._max_tokens = max_tokens
         self._cache: dict[str, tuple[int, ...]] = {}
 
-    def encode(self, text: str) -> list[int]:
-        """Ids with the special tokens at both ends, cut at the limit."""
+    def split(self, text: str) -> list[int]:
+        """Ids without special tokens; more than ``max_tokens`` say that there are still more."""
         for step in self._steps:
             text = step(text)
         ids: list[int] = []
         for word in text.split():
             ids.extend(self._word(MARK + word))
-            if len(ids) >= self._room:
+            if len(ids) > self._max_tokens:
                 break
-        return [self._first, *ids[: self._room], self._last]
+        return ids
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    def split_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Each of the texts."""
-        return [self.encode(text) for text in texts]
+        return [self.split(text) for text in texts]
 
     def _word(self, word: str) -> tuple[int, ...]:
         known = self._cache.get(word)

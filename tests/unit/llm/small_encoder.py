@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,40 @@ def write(
     (directory / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": pooling == "cls"}))
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    pair = "[CLS] $A [SEP] [SEP] $B [SEP]" if model_type == "xlm-roberta" else "[CLS] $A [SEP] $B:1 [SEP]:1"
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer.save(str(directory / "tokenizer.json"))
     return tensors
+
+
+def write_reranker(directory: Path, *, model_type: str = "bert", outputs: int = 1) -> dict[str, np.ndarray]:
+    """Write a cross-encoder; returns its tensors, with the names of the body."""
+    body, rng = write(directory, model_type=model_type), np.random.default_rng(1)
+    dense, out = ("pooler.dense", "classifier") if model_type == "bert" else ("classifier.dense", "classifier.out_proj")
+    head = {f"{dense}.weight": (HIDDEN, HIDDEN), f"{dense}.bias": (HIDDEN,), f"{out}.weight": (outputs, HIDDEN)}
+    sizes = head | {f"{out}.bias": (outputs,)}
+    tensors = body | {name: rng.normal(0, 0.5, size).astype(np.float32) for name, size in sizes.items()}
+    word = "bert." if model_type == "bert" else "roberta."
+    named = {name if name.startswith("classifier") else word + name: value for name, value in tensors.items()}
+    save_file(named, directory / "model.safetensors")
+    config = json.loads((directory / "config.json").read_text())
+    labels = {str(number): f"LABEL_{number}" for number in range(outputs)}
+    config |= {"architectures": ["SmallForSequenceClassification"], "id2label": labels}
+    (directory / "config.json").write_text(json.dumps(config))
+    shutil.rmtree(directory / "1_Pooling")
+    return tensors
+
+
+def logit(tensors: dict[str, np.ndarray], ids: list[int], *, second: int = 0, offset: int = 0) -> float:
+    """Score of a pair whose second part begins at ``second``."""
+    first = forward(tensors, ids, second=second, offset=offset)[0]
+    dense, out = ("pooler.dense", "classifier")
+    if dense + ".bias" not in tensors:
+        dense, out = ("classifier.dense", "classifier.out_proj")
+    inner = np.tanh(tensors[f"{dense}.weight"] @ first + tensors[f"{dense}.bias"])
+    return float((tensors[f"{out}.weight"] @ inner + tensors[f"{out}.bias"])[0])
 
 
 def _tensors(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -62,7 +92,9 @@ def _tensors(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {name: value.astype(np.float32) for name, value in found.items()}
 
 
-def forward(tensors: dict[str, np.ndarray], ids: list[int], *, offset: int = 0, activation: str = "gelu") -> np.ndarray:
+def forward(
+    tensors: dict[str, np.ndarray], ids: list[int], *, second: int = 0, offset: int = 0, activation: str = "gelu"
+) -> np.ndarray:
     """Token vectors of one text, float64 [tokens, hidden], not normalised."""
     w: dict[str, Any] = {name: value.astype(np.float64) for name, value in tensors.items()}
 
@@ -74,7 +106,8 @@ def forward(tensors: dict[str, np.ndarray], ids: list[int], *, offset: int = 0, 
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
     places = w["embeddings.position_embeddings.weight"][offset : offset + len(ids)]
-    x = w["embeddings.word_embeddings.weight"][ids] + places + w["embeddings.token_type_embeddings.weight"][0]
+    types = [int(0 < second <= place) for place in range(len(ids))]
+    x = w["embeddings.word_embeddings.weight"][ids] + places + w["embeddings.token_type_embeddings.weight"][types]
     x = norm(x, "embeddings.LayerNorm")
     for layer in range(LAYERS):
         name = f"encoder.layer.{layer}."

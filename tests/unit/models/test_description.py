@@ -56,6 +56,12 @@ def test_an_embedder_has_its_length_prompts_and_no_other_role(tmp_path):
     assert (card.query_prefix, card.document_prefix, card.instruction) == ("find: ", "text: ", "")
 
 
+def test_distilbert_has_its_own_words_for_the_sizes(tmp_path):
+    sizes = {"model_type": "distilbert", "dim": 24, "n_heads": 2, "n_layers": 1, "max_position_embeddings": 40}
+    card = described(tmp_path, sizes)
+    assert (card.dimension, card.max_tokens, card.pooling) == (24, 40, "mean")
+
+
 def test_prompts_that_a_bge_model_does_not_state_are_not_guessed_from_its_name(tmp_path):
     assert described(tmp_path, BERT, name="bge-small-en-v1.5").query_prefix == ""
 

@@ -23,10 +23,15 @@ class OpenVINO:
         )
 
     def scorer(self, settings: Model, site: Site) -> Scorer:
-        """None yet beside MaxSim, which needs no model of its own."""
-        raise ConfigError(
-            f"llm.rerank.name: the openvino backend has no reranker '{settings.name}'", help="known: maxsim, none"
-        )
+        """A cross-encoder."""
+        model = site.shelf.locate(settings.name)
+        if model.card.head != "logit":
+            raise ConfigError(
+                f"llm.rerank.name: '{settings.name}' is no reranker", help="ragq models list tells which are; or maxsim"
+            )
+        from .cross_encoder import OpenVINOCrossEncoder
+
+        return OpenVINOCrossEncoder(model, dtype=settings.dtype, threads=site.threads, max_tokens=settings.max_tokens)
 
     def generator(self, settings: Model, site: Site) -> Generator:
         """A chat model in a GGUF file."""
