@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -24,6 +25,13 @@ NUM_SHOWN = 6
     help="Questions are embedded as query.",
 )
 @click.option("--model", default="", help="Name of a loaded model; the service's own otherwise.")
+@click.option("--instruction", default="", help="What queries are told to be, for models that take one.")
+@click.option(
+    "--dimension",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Cut the vectors to so many numbers, for models that were trained for it; 0 is all.",
+)
 @click.option(
     "--npy",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -33,11 +41,11 @@ NUM_SHOWN = 6
 @json_option
 @trace_option
 @click.pass_obj
-def embed(session: Session, texts: tuple[str, ...], role: str, model: str, npy: Path | None, as_json: bool) -> None:
+def embed(session: Session, /, texts: tuple[str, ...], npy: Path | None, as_json: bool, **how: Any) -> None:
     """Embed texts: the arguments, or the lines of standard input."""
     given = list(texts) or [line for line in standard_text("texts, one on a line").splitlines() if line.strip()]
     with session.mesh() as mesh:
-        vectors = mesh.llm.embed(given, role, model=model)  # type: ignore[arg-type]  # click checked the choice
+        vectors = mesh.llm.embed(given, **how)
     if npy:
         _save(npy, vectors)
     if as_json:

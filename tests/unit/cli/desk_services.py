@@ -78,6 +78,7 @@ class LLMSide:
         self.num_tokens = 0
         self.endless = False
         self.max_words = 1000
+        self.sharpness, self.offset = 40, 0.0
 
     def models(self, _: Nothing) -> Models:
         return Models(
@@ -108,7 +109,7 @@ class LLMSide:
         if model not in ("", "toy-rerank"):
             raise NotFound(f"no model '{model}' is loaded to rerank", help="loaded: toy-rerank")
         cosines = [vector(query) @ vector(document) for query, document in zip(queries, documents, strict=True)]
-        logits = 40 * np.array(cosines, np.float32)
+        logits = self.sharpness * np.array(cosines, np.float32) + np.float32(self.offset)
         num_tokens = sum(len(words(text)) for text in [*queries, *documents])
         probabilities = 1 / (1 + np.exp(-logits))
         return Scores(probabilities, logits, "probability", "toy-rerank", num_tokens, self._cut(documents))

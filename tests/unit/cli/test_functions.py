@@ -12,7 +12,8 @@ from click.testing import Result
 
 from clients.errors import BadRequest, NotFound
 from tests.unit.cli.desk import Desk, unreachable
-from ui.cli.rerank import parse_documents, split_label
+from ui.cli.comparing import Compared, lesson
+from ui.cli.given import parse_documents, split_label
 from ui.exchanges import exchange_of
 
 Run = Callable[..., Result]
@@ -98,6 +99,12 @@ def test_embed_as_json_is_a_list_of_lists(ragq: Run, desk: Desk) -> None:
     assert desk.llm_side.requests[0].role == "query"
 
 
+def test_embed_tells_the_instruction_and_the_dimension(ragq: Run, desk: Desk) -> None:
+    ragq("embed", "a", "--role", "query", "--instruction", "Find recipes", "--dimension", "32")
+    request = desk.llm_side.requests[0]
+    assert (request.role, request.instruction, request.dimension) == ("query", "Find recipes", 32)
+
+
 def test_embed_to_a_folder_that_is_not_there_says_so(ragq: Run, tmp_path: Path) -> None:
     assert isinstance(ragq("embed", "a", "--npy", tmp_path / "no" / "v.npy").exception, BadRequest)
 
@@ -136,6 +143,42 @@ def test_rerank_takes_texts_joined_by_pipes_and_paths(ragq: Run, tmp_path: Path)
     assert len(json.loads(ragq("rerank", "-i", "planes", "-i", "cats|||planes", "--json").stdout)) == 2
     (tmp_path / "docs.txt").write_text("cats\ndogs\nplanes\n")
     assert len(json.loads(ragq("rerank", "-i", "planes", "-i", tmp_path / "docs.txt", "--json").stdout)) == 3
+
+
+def test_rerank_without_documents_shows_only_numbers(ragq: Run) -> None:
+    arguments = ("rerank", "-i", "query: planes", "-i", "doc1: cats", "-i", "doc2: planes", "--no-documents")
+    assert "planes" not in ragq(*arguments).stdout
+    first = json.loads(ragq(*arguments, "--top-n", "1", "--json").stdout)
+    assert [set(row) for row in first] == [{"index", "score", "logit", "kind"}]
+
+
+def test_rerank_tells_the_model_and_the_instruction(ragq: Run, desk: Desk) -> None:
+    ragq("rerank", "-i", "query: a", "-i", "doc1: b", "-m", "toy-rerank", "--instruction", "Find recipes")
+    request = desk.llm_side.requests[-1]
+    assert (request.model, request.instruction) == ("toy-rerank", "Find recipes")
+
+
+def test_compare_shows_both_models_side_by_side_and_the_lesson(ragq: Run, desk: Desk) -> None:
+    desk.llm_side.sharpness, desk.llm_side.offset = 10, -9.0
+    arguments = ("rerank", "--compare", "-i", "query: planes", "-i", "doc1: cats sleep", "-i", "doc2: planes fly")
+    head, first, second, _, lesson = ragq(*arguments).stdout.splitlines()
+    assert head.split() == ["RANK", "BI-ENCODER", "LOGIT", "EXPIT", "INDEX", "TEXT"]
+    assert first.split() == ["1", "+0.7071", "-1.929", "0.1269", "1", "planes", "fly"]
+    assert second.split() == ["2", "+0.0000", "-9.000", "0.0001", "0", "cats", "sleep"]
+    assert lesson.startswith("The best document is 1,028 times the second by expit, and 0.127 in itself")
+    rows = json.loads(ragq(*arguments, "--json").stdout)
+    assert set(rows[0]) == {"index", "similarity", "logit", "score", "kind", "text"}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([Compared(0, 0.6, 4.0, 0.982, "probability", "x")], "The best document is 0.982 in itself"),
+        ([Compared(0, 0.6, 0.8, 0.8, "similarity", "x")], "gives a similarity, not a logit"),
+    ],
+)
+def test_the_lesson_of_one_document_and_of_no_cross_encoder(found: list[Compared], words: str) -> None:
+    assert words in lesson(found)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--query", "x"), ("-i", "doc1: only")])
