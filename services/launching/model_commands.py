@@ -12,7 +12,7 @@ from rich.console import Console
 from clients.config import Config
 from services.launching.cli import Session
 from services.launching.provision import announcement, pull, pullables
-from services.models import PROFILES, PULLABLE, Card, Pullable, Shelf, Shelved
+from services.models import PROFILES, PULLABLE, Card, ChatDtype, Pullable, Shelf, Shelved
 
 
 @click.group()
@@ -86,10 +86,17 @@ def pull_model(session: Session, name: str) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="What to call it; its file name if none is given.")
 @click.option("--link", is_flag=True, help="Point at the files instead of copying them.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["int8", "fp16", "none"]),
+    default="int8",
+    show_default=True,
+    help="What a chat model in safetensors is written as for the processor; none writes nothing.",
+)
 @click.pass_obj
-def add_model(session: Session, path: Path, name: str, link: bool) -> None:
+def add_model(session: Session, path: Path, name: str, link: bool, dtype: ChatDtype) -> None:
     """Put a model of your own on the shelf: a .gguf file, or a directory with safetensors."""
-    card = Shelf(session.config().home).add(path, name, link=link)
+    card = Shelf(session.config().home).add(path, name, link=link, dtype=dtype)
     click.echo(f"added {card.name} ({', '.join(card.roles)})")
     for role in card.roles[:1]:
         click.echo(f"use it: llm.{role}.name: {card.name} in ragq.yml, or RAGQ_LLM__{role.upper()}__NAME={card.name}")

@@ -1,5 +1,6 @@
 """The model shelf: weights on this machine, pulled, checked and described."""
 
+from .arrival import ChatDtype
 from .card import Card
 from .fetch import OnProgress, Progress
 from .known import PROFILES, PULLABLE
@@ -7,4 +8,16 @@ from .manifest import Pullable
 from .needs import Needs, needs
 from .shelf import Shelf, Shelved
 
-__all__ = ["PROFILES", "PULLABLE", "Card", "Needs", "OnProgress", "Progress", "Pullable", "Shelf", "Shelved", "needs"]
+__all__ = [
+    "PROFILES",
+    "PULLABLE",
+    "Card",
+    "ChatDtype",
+    "Needs",
+    "OnProgress",
+    "Progress",
+    "Pullable",
+    "Shelf",
+    "Shelved",
+    "needs",
+]

@@ -82,6 +82,22 @@ class Architecture:
         return self.number("max_position_embeddings") - self.position_offset
 
     @property
+    def rope(self) -> Mapping[str, object]:
+        """Settings of the rotary positions, in the older spelling of transformers or the newer."""
+        for key in ("rope_parameters", "rope_scaling"):
+            value = self.config.get(key)
+            if isinstance(value, Mapping):
+                return {"rope_theta": self.config.get("rope_theta", 10000.0)} | dict(value)
+        return {"rope_theta": self.config.get("rope_theta", 10000.0)}
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens that attention reaches in every layer."""
+        window = self.config.get("sliding_window")
+        is_used = self.config.get("use_sliding_window", self.type == "mistral") is True
+        return min(window, self.max_positions) if isinstance(window, int) and is_used else self.max_positions
+
+    @property
     def head_width(self) -> int:
         """Numbers in the key of one head."""
         return self.number("head_dim", self.number("hidden_size") // self.number("num_attention_heads"))

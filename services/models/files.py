@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -41,3 +43,20 @@ def _weights(present: set[str]) -> set[str]:
     if PICKLED[1] in present:
         return {PICKLED[1]} | {name for name in present if PICKLED_SHARD.fullmatch(name)}
     return set()
+
+
+def weight_files(directory: Path, weights: str) -> list[str]:
+    """Names of the files that hold the weights: one, or those of an index."""
+    if not weights.endswith(".json"):
+        return [weights]
+    return sorted(set(json.loads((directory / weights).read_text(encoding="utf-8"))["weight_map"].values()))
+
+
+def stated_licence(directory: Path) -> str:
+    """The licence at the head of a model's README; empty when it does not say."""
+    readme = directory / "README.md"
+    if not readme.is_file():
+        return ""
+    head = readme.read_text(encoding="utf-8", errors="replace").partition("\n---")[0]
+    match = re.search(r"^license: *['\"]?([A-Za-z0-9._-]+)", head, re.MULTILINE)
+    return match[1] if match else ""

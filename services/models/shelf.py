@@ -17,15 +17,14 @@ from pathlib import Path
 
 from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound, RagqError, TooLarge, Unreachable
 
+from .arrival import ChatDtype, finish, take
 from .card import Card, renamed
 from .description import describe, read_card
 from .fetch import OnProgress, Report, gather
-from .files import PICKLED, WEIGHTS, needed
-from .gguf import read_header, repack
+from .gguf import repack
 from .known import PULLABLE, find
 from .manifest import REPACKED, Pullable, Source
 from .packed_e5 import convert as convert_packed_e5
-from .pickled import convert as convert_pickled
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 WORK_PREFIX = ".pull-"
@@ -105,13 +104,14 @@ class Shelf:
         """
         return tuple(self._pull_one(model, on_progress) for model in find(name, self._pullables))
 
-    def add(self, path: Path, name: str = "", *, link: bool = False) -> Card:
+    def add(self, path: Path, name: str = "", *, link: bool = False, dtype: ChatDtype = "int8") -> Card:
         """Put a model of the user's own on the shelf.
 
         Args:
             path: a .gguf file, or a directory with a checkpoint; only the files that are needed are taken.
             name: what to call it; empty takes the file's name.
             link: point at the files instead of copying them; what has to be converted is written all the same.
+            dtype: of the GGUF file that a chat model in safetensors is written as; ``none`` writes none.
 
         Raises:
             NotFound: there is nothing at the path.
@@ -130,10 +130,22 @@ class Shelf:
         with self._workplace() as work:
             whole = work / "whole"
             whole.mkdir()
-            _fill(path, whole, link=link)
-            card.write(whole)
+            take(path, whole, link=link)
+            card = finish(whole, card, dtype)
             whole.replace(self._place(card.name))
         return card
+
+    def remove(self, name: str) -> int:
+        """Delete a model; gives the bytes that it took.
+
+        Raises:
+            ModelNotLoaded: it is not here.
+        """
+        place = self.path(name)
+        num_bytes = _size(place)
+        with self._workplace() as work:
+            place.replace(work / "gone")
+        return num_bytes
 
     def _members(self, name: str) -> tuple[str, ...]:
         try:
@@ -236,28 +248,6 @@ def _only(directory: Path, names: set[str]) -> None:
     for entry in directory.iterdir():
         if entry.name not in names:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _fill(path: Path, whole: Path, *, link: bool) -> None:
-    """Take what is needed of a model's files."""
-    if path.is_file():
-        _place_file(path, whole / path.name, link=link)
-        return
-    for name in needed(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()):
-        if Path(name).name in PICKLED:
-            convert_pickled(path / name, whole / WEIGHTS)
-        else:
-            (whole / name).parent.mkdir(exist_ok=True)
-            _place_file(path / name, whole / name, link=link)
-
-
-def _place_file(file: Path, target: Path, *, link: bool) -> None:
-    if file.suffix == ".gguf" and read_header(file).unreadable:
-        repack(file, target)
-    elif link:
-        target.symlink_to(file)
-    else:
-        shutil.copyfile(file, target)
 
 
 def _failed(model: Pullable, failures: list[tuple[Source, RagqError]]) -> ModelNotLoaded:

@@ -19,6 +19,7 @@ from services.models.shelf import STALE_S
 
 from .checkpoints import shard
 from .gguf_files import gguf_file
+from .test_chat_gguf import llama_directory
 
 
 def encoder_directory(path: Path, **config: object) -> Path:
@@ -186,3 +187,40 @@ def test_a_card_that_is_broken_is_named(tmp_path):
     (shelf.directory / "m" / "model.json").write_text("{")
     with pytest.raises(BadRequest, match=r"model\.json"):
         shelf.locate("m")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_chat_model_in_safetensors_is_written_as_gguf_once(tmp_path, link):
+    directory = llama_directory(tmp_path)
+    (directory / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\nlicense: none\n")
+    shelf = Shelf(tmp_path / "home")
+    card = shelf.add(directory, link=link)
+    assert (card.kind, card.roles, card.gguf, card.licence) == (
+        "decoder",
+        ("generate", "rerank"),
+        "model.gguf",
+        "apache-2.0",
+    )
+    assert read_header(shelf.path("chat") / card.chat_weights).settings["general.file_type"] == 7
+    assert shelf.locate("chat").card == card
+    plain = shelf.add(directory, "plain", dtype="none")
+    assert (plain.gguf, plain.chat_weights) == ("", "model.safetensors")
+    assert plain.revision == card.revision != ""
+
+
+def test_other_weights_have_another_revision(tmp_path):
+    directory = encoder_directory(tmp_path / "m")
+    shelf = Shelf(tmp_path / "home")
+    first = shelf.add(directory, "first").revision
+    save_file({"a": np.zeros(4, np.float32)}, directory / "model.safetensors")
+    assert shelf.add(directory, "second").revision != first
+
+
+def test_a_removed_model_is_gone_and_its_size_told(tmp_path):
+    shelf = Shelf(tmp_path / "home")
+    shelf.add(encoder_directory(tmp_path / "m"))
+    (entry,) = shelf.list()
+    assert shelf.remove("m") == entry.num_bytes
+    assert shelf.list() == []
+    with pytest.raises(ModelNotLoaded):
+        shelf.remove("m")
