@@ -39,8 +39,18 @@ class Torch:
         )
 
     def generator(self, settings: Model, site: Site) -> Generator:
-        """None yet."""
-        raise ConfigError("the torch backend does not write yet")
+        """A causal model that chats; the option ``cuda_graphs`` makes its steps cheaper to start on a GPU."""
+        _check_installed()
+        from .device import place_of
+        from .generator import TorchGenerator
+
+        model = _located(settings, site)
+        if model.card.kind != "decoder" or "generate" not in model.card.roles:
+            raise ConfigError(f"llm.generate.name: '{settings.name}' does not write", help="take a chat model")
+        return TorchGenerator(
+            model, place_of(settings, site.threads),
+            max_tokens=settings.max_tokens, has_graphs=settings.options.get("cuda_graphs") is True,
+        )  # fmt: skip
 
 
 BACKEND = Torch()

@@ -48,6 +48,15 @@ class Passes:
         except RuntimeError as error:
             raise BackendError(f"torch could not run '{self._name}' on {self._place.device}: {error}") from error
 
+    def once(self, work: Callable[[], None]) -> None:
+        """Run what is no batch, with every processor thread; may run it twice, so it must be harmless again."""
+
+        def forward(_: Sequence[None]) -> list[None]:
+            work()
+            return []
+
+        self.run(forward, [None], is_alone=True)
+
     def stream(self) -> AbstractContextManager[object]:
         """The calling thread's stream."""
         if not self._place.is_cuda:
