@@ -129,6 +129,7 @@ class AsyncIndex(_Face[IndexClient]):
     upload = _twin(IndexClient.upload)
     job = _job_twin(IndexClient.job)
     jobs = _twin(IndexClient.jobs)
+    check = _twin(IndexClient.check)
     save_turn = _twin(IndexClient.save_turn)
     chat = _twin(IndexClient.chat)
     chats = _twin(IndexClient.chats)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import adding
+from . import adding, checkup
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
 from .chats import Chat, ChatId, Chats, Turn, Turns
+from .checkup import CheckingUp
 from .documents import (
     Chunk,
     ChunkId,
@@ -126,11 +127,11 @@ CHATS = unary("index.chats", Nothing, Chats)
 DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
-    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS,
+    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS,
 )  # fmt: skip
 
 
-class IndexClient(Adding):
+class IndexClient(Adding, CheckingUp):
     """Collections, documents and search, as plain calls."""
 
     def collections(self) -> list[Collection]:

@@ -216,6 +216,25 @@ class Documents:
             tx.execute("DELETE FROM documents WHERE id = ?", (id_,))
         return str(row["sha256"])
 
+    def incomplete(self, collection_id: int) -> list[tuple[str, str]]:
+        """Ids and names of documents that are called ready and are not whole on record."""
+        rows = self._database.read().execute(
+            """SELECT d.id, d.name FROM documents d JOIN collections k ON k.id = d.collection_id
+            LEFT JOIN chunks c ON c.document_id = d.id LEFT JOIN vectors v ON v.chunk_key = c.key
+            WHERE d.collection_id = ? AND d.status = 'ready' GROUP BY d.id
+            HAVING count(c.key) != d.num_chunks OR count(v.chunk_key) != d.num_chunks OR d.num_chunks = 0
+            OR d.num_embedded != d.num_chunks OR sum(length(v.vector) != 4 * k.dimension) > 0""",
+            (collection_id,),
+        )
+        return [(row["id"], row["name"]) for row in rows]
+
+    def named_contents(self, collection_id: int) -> list[tuple[str, str]]:
+        """Names and digests of a collection's documents."""
+        rows = self._database.read().execute(
+            "SELECT name, sha256 FROM documents WHERE collection_id = ? ORDER BY name", (collection_id,)
+        )
+        return [(row["name"], row["sha256"]) for row in rows]
+
     def contents(self, collection_id: int) -> list[str]:
         """Digests of a collection's contents."""
         rows = self._database.read().execute(

@@ -172,6 +172,14 @@ class Jobs:
             ).fetchone()
             return self._reopen(tx, row)
 
+    def redo(self, document_ids: Sequence[str]) -> None:
+        """New jobs for documents that are called ready, and have to be made anew from their originals."""
+        with self._database.write() as tx:
+            for id_ in document_ids:
+                self._documents.requeue(tx, id_)
+                row = tx.execute(f"{SELECT} WHERE d.id = ?", (id_,)).fetchone()
+                self._reopen(tx, row)
+
     def _reopen(self, tx: sqlite3.Connection, row: sqlite3.Row) -> OpenJob:
         chunking = Chunking(row["size"], row["overlap"], bool(row["by_line"]))
         job = self.open(tx, row["collection_id"], row["collection"], chunking)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from .schema import Database
 
 INLINE_BYTES = 128 << 10
 DIGEST_LENGTH = 64
+YOUNG_S = 3600.0
 ABANDONED_S = 7 * 24 * 3600.0
 
 
@@ -71,6 +73,20 @@ class Originals:
                 if tx.execute("SELECT 1 FROM documents WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone() is None:
                     tx.execute("DELETE FROM originals WHERE sha256 = ?", (sha256,))
                     self.path(sha256).unlink(missing_ok=True)
+
+    def surplus(self) -> list[str]:
+        """Digests of contents that no document has, and that did not come in just now."""
+        rows = self._database.read().execute(
+            "SELECT sha256 FROM originals WHERE sha256 NOT IN (SELECT sha256 FROM documents)"
+        )
+        inline = [row[0] for row in rows]
+        files = [path for path in self._directory.iterdir() if path.is_file() and len(path.name) == DIGEST_LENGTH]
+        return inline + [path.name for path in files if not self._is_wanted(path)]
+
+    def _is_wanted(self, path: Path) -> bool:
+        """A file is written before its document's record, so a young one may belong to one that is coming."""
+        row = self._database.read().execute("SELECT 1 FROM documents WHERE sha256 = ? LIMIT 1", (path.name,)).fetchone()
+        return row is not None or time.time() - path.stat().st_mtime < YOUNG_S
 
     def path(self, sha256: str) -> Path:
         """Where a large content lies."""

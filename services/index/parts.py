@@ -11,6 +11,7 @@ from pathlib import Path
 from clients.config import Config
 
 from .catalog import Catalog
+from .checkup import Examiner
 from .embedding import LLM, Embedding
 from .ingest import Ingest, Rest
 from .intake import Intake
@@ -42,6 +43,7 @@ class Parts:
     keywords: KeywordIndexes
     publisher: Publisher
     searcher: Searcher
+    examiner: Examiner
     parser: Parser
     ingest: Ingest
 
@@ -102,7 +104,10 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         time.monotonic,
     )
     searcher = Searcher(catalog, store, keywords, llm, time.monotonic)
-    return Parts(lock, database, catalog, originals, uploads, store, keywords, publisher, searcher, parser, ingest)
+    examiner = Examiner(catalog, store, publisher, originals)
+    return Parts(
+        lock, database, catalog, originals, uploads, store, keywords, publisher, searcher, examiner, parser, ingest
+    )
 
 
 def _open_store(config: Config) -> VectorStore:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from clients.checkup import Fault
 from clients.errors import RagqError
 
 from .catalog import Catalog, Shelf, shelf_key
@@ -104,6 +105,34 @@ class Publisher:
         """
         self.sweep()
         return [line for shelf in self._catalog.shelves() if (line := self._mend(shelf))]
+
+    def mend(self, shelf: Shelf) -> str:
+        """Write anew what the stores lack of a collection, and take out what is too much; a line about it, or none."""
+        with self._lock:
+            self._sweep()
+            return self._mend(shelf)
+
+    def rebuild(self, shelf: Shelf) -> None:
+        """Make a collection's vectors anew from the records; until that is done searches find part of them."""
+        with self._lock:
+            self._store.drop(shelf.key)
+            self._mend(shelf)
+
+    def compare(self, shelf: Shelf) -> dict[Fault, set[str]]:
+        """Where the stores differ from the records: ids of chunks by what is wrong; empty when nothing is."""
+        with self._lock:
+            self._sweep()
+            wanted = self._catalog.documents.chunks.ready_ids(shelf.id)
+            held, words = self._store.ids(shelf.key), self._keywords.of(shelf.key).ids()
+        found: dict[Fault, set[str]] = {
+            "missing_vectors": wanted - held,
+            "surplus_vectors": held - wanted,
+            "missing_words": wanted - words,
+            "surplus_words": words - wanted,
+        }
+        # A document that was deleted after the records were read is not too much: the next sweep takes it out.
+        now = self._catalog.documents.chunks.ready_ids(shelf.id)
+        return {fault: left for fault, ids in found.items() if (left := ids & now if "missing" in fault else ids)}
 
     def _mend(self, shelf: Shelf) -> str:
         wanted = self._catalog.documents.chunks.ready_ids(shelf.id)

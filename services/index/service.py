@@ -14,11 +14,12 @@ from . import sample
 from .embedding import LLM
 from .handlers.adding import AddingHandlers, Given
 from .handlers.chats import ChatHandlers
+from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
 from .parts import open_parts
 
 
-class IndexService(DocumentHandlers, AddingHandlers, ChatHandlers, Service):
+class IndexService(DocumentHandlers, AddingHandlers, ChatHandlers, CheckupHandlers, Service):
     """Serves every method of `clients.index`.
 
     Args:

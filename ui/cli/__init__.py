@@ -12,5 +12,6 @@ COMMANDS: dict[str, str] = {
     "embed": "ui.cli.embed:embed",
     "rerank": "ui.cli.rerank:rerank",
     "generate": "ui.cli.generate:generate",
+    "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",
 }

@@ -37,9 +37,19 @@ class InProcess:
         return self._handlers[method.name](request, Call(time.monotonic() + (timeout_s or 30.0)))
 
     def call_many(
-        self, method: Method[Any, Any, Any], requests: Sequence[Any], *, timeout_s: float | None = None
+        self,
+        method: Method[Any, Any, Any],
+        requests: Sequence[Any],
+        *,
+        on_reply: Callable[[int, Any], object] | None = None,
+        timeout_s: float | None = None,
     ) -> list[Any]:
-        return [self.call(method, request, timeout_s=timeout_s) for request in requests]
+        replies = []
+        for number, request in enumerate(requests):
+            replies.append(self.call(method, request, timeout_s=timeout_s))
+            if on_reply is not None:
+                on_reply(number, replies[-1])
+        return replies
 
 
 class Desk:
