@@ -50,7 +50,7 @@ class TensorFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._raw = np.memmap(path, dtype=np.uint8, mode="r")
+            self._raw = np.memmap(path, dtype=np.uint8, mode="c")
             self.entries = _entries(self._raw)
         except OSError as error:
             raise BadRequest(f"{path} cannot be read: {error.strerror}", help=AGAIN) from error
