@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -56,19 +58,20 @@ class Processes:
         self._log = (directory / "log").open("ab")
         self._started: list[Part] = []
 
-    def start(self, command: list[str], *, talks: bool = False) -> Part:
+    def start(self, command: list[str], *, talks: bool = False, environment: Mapping[str, str] | None = None) -> Part:
         """Start a program; one that talks reads orders and writes answers."""
         pipe = subprocess.PIPE if talks else None
         usual = {name: value for name, value in os.environ.items() if not name.startswith("RAGQ_")}
-        environment = {**usual, "PYTHONPATH": str(ROOT)}
+        given = {**usual, "PYTHONPATH": str(ROOT), **(environment or {})}
         part = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe or self._log, stderr=self._log, env=environment, cwd=ROOT
-        )
+            command, stdin=pipe, stdout=pipe or self._log, stderr=self._log, env=given, cwd=ROOT,
+            start_new_session=True,
+        )  # fmt: skip
         self._started.append(part)
         return part
 
     def end(self) -> None:
-        """End all of them."""
+        """End all of them, and what they started and left behind."""
         for part in self._started:
             part.terminate()
         for part in self._started:
@@ -77,6 +80,8 @@ class Processes:
             except subprocess.TimeoutExpired:
                 part.kill()
                 part.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(part.pid, signal.SIGKILL)
         self._log.close()
 
     def log(self) -> str:
@@ -117,12 +122,12 @@ class Load:
         return self.end()
 
 
-def processor_s(part: Part) -> float:
+def processor_s(pid: int) -> float:
     """Processor time of a process with all its threads, also those that have ended, in nanosecond steps.
 
     It is what the threads' ``schedstat`` files add up to; the clock of the process has the ended ones too.
     """
-    return time.clock_gettime((~part.pid << 3) | 2)
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ class Rig:
     def run(self, case: str, seconds: float) -> Sample:
         """Run a case and take every process's clock before and after."""
         parts = {**self.parts, "client": self.load.part}
-        before = {name: processor_s(part) for name, part in parts.items()}
+        before = {name: processor_s(part.pid) for name, part in parts.items()}
         done = self.load.run(case, seconds)
-        spent = {name: processor_s(part) - before[name] for name, part in parts.items()}
+        spent = {name: processor_s(part.pid) - before[name] for name, part in parts.items()}
         return Sample(int(done["calls"]), done["seconds"], spent, done)

@@ -6,11 +6,22 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Protocol
 
-from benchmarks.rigs.rig import Rig, Sample
+from benchmarks.rigs.rig import Sample
 
 Figure = Callable[[Sample], float]
 WARM_UP_S = 0.1
+
+
+class Stack(Protocol):
+    """What can be measured."""
+
+    name: str
+
+    def run(self, case: str, seconds: float, /) -> Sample:
+        """Run a case for about so many seconds."""
+        ...
 
 
 @dataclass(slots=True)
@@ -19,7 +30,7 @@ class Rounds:
 
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
 
-    def run(self, plan: Sequence[tuple[Rig, str]], num_rounds: int, seconds: float) -> None:
+    def run(self, plan: Sequence[tuple[Stack, str]], num_rounds: int, seconds: float) -> None:
         """Measure; the first, short round counts for nothing."""
         order, randomly = list(plan), random.Random(1)
         for number in range(num_rounds + 1):

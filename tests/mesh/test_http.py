@@ -127,6 +127,19 @@ def test_rerank_orders_documents(base: str) -> None:
     assert found["results"][0]["document"]["text"] == "wing lift"
     assert [r["index"] for r in found["results"]][-1] == 0
     assert found["model"]
+    bare = httpx.post(f"{base}/rerank", json={"query": "wing lift", "texts": ["a dog", "wing lift"]}, timeout=20).json()
+    assert bare == [{"index": 1, "score": 1.0}, {"index": 0, "score": 0.0}]
+
+
+def test_what_cannot_be_reranked_or_embedded_is_the_callers_fault(base: str) -> None:
+    for path, body, status in (
+        ("/v1/rerank", {"query": "x", "documents": ["y"], "model": "nobody"}, 404),
+        ("/v1/rerank", {"query": "x", "documents": ["y" * 400_001]}, 413),
+        ("/v1/embeddings", {"input": "x", "dimensions": 100_000}, 400),
+        ("/v1/score", {"text_1": "x", "text_2": ["y"], "model": "nobody"}, 404),
+    ):
+        response = httpx.post(f"{base}{path}", json=body, timeout=20)
+        assert (response.status_code, response.json()["error"]["type"]) == (status, "invalid_request_error")
 
 
 def test_health_and_metrics_speak_of_every_service(base: str) -> None:
