@@ -13,7 +13,7 @@ from .embedding import EMBED, Embeddings, Role, embed_requests, joined
 from .extraction import EXTRACT, Extract, Sentence
 from .generation import Generation, Prompt, Token, generate_request
 from .llm import GENERATE
-from .models import MODELS, ModelInfo
+from .models import MODELS, RELOAD, RELOAD_TIMEOUT_S, USAGE, ModelInfo, Reload, Reloaded, RoleName, WorkerUsage
 from .parts import OnProgress
 from .scoring import RERANK, SCORE, Ranked, Scores, merged, ranked, rerank_requests, score_requests
 from .wire import Nothing
@@ -106,3 +106,22 @@ class AsyncLLM:
     async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
         return (await self._client.call(MODELS, Nothing(), timeout_s=timeout_s)).models
+
+    async def reload(
+        self,
+        role: RoleName,
+        name: str = "",
+        *,
+        backend: str = "",
+        dtype: str = "",
+        device: str = "",
+        release_first: bool = False,
+        timeout_s: float | None = RELOAD_TIMEOUT_S,
+    ) -> Reloaded:
+        """Put another model in place of the one that fills a role; see ``LLMClient.reload``."""
+        wish = Reload(role, name, backend, dtype, device, release_first)
+        return await self._client.call(RELOAD, wish, timeout_s=timeout_s)
+
+    async def usage(self, *, timeout_s: float | None = None) -> WorkerUsage:
+        """What one worker has done, and what it takes of its machine."""
+        return await self._client.call(USAGE, Nothing(), timeout_s=timeout_s)

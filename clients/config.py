@@ -89,7 +89,7 @@ class LLM(Service):
     """The LLM service: a model per role.
 
     Attributes:
-        threads: processor threads for one worker; 0 means one less than there are cores, at least one.
+        threads: processor threads for one worker; 0 means the cores but one, divided by ``num_workers``, at least one.
         cache_mb: memory for remembered vectors, and as much again for remembered scores.
     """
 

@@ -11,7 +11,7 @@ from .client import Client, Stream
 from .embedding import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings, Role, embed_requests, joined
 from .extraction import EXTRACT, Extract, Extraction, Sentence
 from .generation import Beam, Generate, Generation, Message, Prompt, Token, Usage, generate_request
-from .models import MODELS, RELOAD, USAGE, ModelInfo, Models, Reload, Reloaded, RoleName, WorkerUsage
+from .models import MODELS, RELOAD, RELOAD_TIMEOUT_S, USAGE, ModelInfo, Models, Reload, Reloaded, RoleName, WorkerUsage
 from .parts import MAX_CHARS_PER_CALL, OnProgress, Progress
 from .scoring import (
     MAX_PAIRS_PER_CALL,
@@ -73,7 +73,7 @@ __all__ = [
 ]
 
 GENERATE = Method("llm.generate", Generate, Generation, Token)
-METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS)
+METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS, RELOAD, USAGE)
 
 
 class LLMClient:
@@ -207,3 +207,39 @@ class LLMClient:
     def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
         return self._client.call(MODELS, Nothing(), timeout_s=timeout_s).models
+
+    def reload(
+        self,
+        role: RoleName,
+        name: str = "",
+        *,
+        backend: str = "",
+        dtype: str = "",
+        device: str = "",
+        release_first: bool = False,
+        timeout_s: float | None = RELOAD_TIMEOUT_S,
+    ) -> Reloaded:
+        """Put another model in place of the one that fills a role; what is empty is as ragq.yml says.
+
+        The new one is loaded and has worked before it takes over; calls under way end on the old one. A
+        failure keeps the old one. The choice outlives restarts, until ragq.yml says something else of the role.
+
+        Args:
+            role: embed, rerank or generate.
+            name: of a model in the models directory, or a path.
+            backend: its runtime.
+            dtype: what it computes in.
+            device: where it computes.
+            release_first: let go of the old model before, where memory holds only one; a failure brings it back.
+            timeout_s: seconds for the whole of it.
+
+        Raises:
+            ModelNotLoaded: the model is not here.
+            TooLarge: memory does not hold it.
+        """
+        wish = Reload(role, name, backend, dtype, device, release_first)
+        return self._client.call(RELOAD, wish, timeout_s=timeout_s)
+
+    def usage(self, *, timeout_s: float | None = None) -> WorkerUsage:
+        """What one worker has done, and what it takes of its machine."""
+        return self._client.call(USAGE, Nothing(), timeout_s=timeout_s)

@@ -8,6 +8,8 @@ from typing import Literal
 from .wire import Nothing, unary
 
 RoleName = Literal["embed", "rerank", "generate"]
+# A large model is read from disk, compiled and tried.
+RELOAD_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Reload:
 
     Attributes:
         name: of a model in the models directory, or a path.
+        release_first: let go of the present model before the new one is loaded, where memory holds only one;
+            calls wait meanwhile, and a failure brings the present one back.
     """
 
     role: RoleName
@@ -58,6 +62,7 @@ class Reload:
     backend: str = ""
     dtype: str = ""
     device: str = ""
+    release_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +120,6 @@ class WorkerUsage:
 
 
 MODELS = unary("llm.models", Nothing, Models)
-RELOAD = unary("llm.reload", Reload, Reloaded)
+# Not a second time by itself: a model that kills one worker would kill the next.
+RELOAD = unary("llm.reload", Reload, Reloaded, idempotent=False)
 USAGE = unary("llm.usage", Nothing, WorkerUsage)

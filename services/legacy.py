@@ -103,9 +103,13 @@ def _sampling_generate(fields: Fields, run: Run) -> str:
 
 
 def _llm_config(_fields: Fields, run: Run) -> dict[str, Any]:
-    return {
-        m.role: {"name": m.name, "backend": m.backend, "status": m.status} for m in run("llm.models", Nothing()).models
+    roles = {
+        m.role: {"name": m.name, "backend": m.backend, "status": m.status, "device": m.device, "bytes": m.num_bytes}
+        for m in run("llm.models", Nothing()).models
     }
+    usage: llm.WorkerUsage = run("llm.usage", Nothing())
+    memory = {"rss_bytes": usage.rss_bytes, "available_bytes": usage.available_bytes}
+    return {**roles, "memory": memory, "threads": usage.threads}
 
 
 def _index_texts(fields: Fields, run: Run) -> bool:

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from hashlib import blake2b
 from typing import Generic, Protocol, TypeVar
 
+from .tally import Tally
+
 # A rough price of the dictionary entry, the key and the objects of a result.
 ENTRY_BYTES = 400
 
@@ -51,6 +53,11 @@ class Cache(Generic[R]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def tally(self) -> Tally:
+        """How often it helped, and what it holds."""
+        return Tally(cache_hits=self.num_hits, cache_misses=self.num_misses, cache_bytes=self.num_bytes)
 
     def get(self, key: bytes) -> R | None:
         """The entry, which becomes the newest."""

@@ -14,7 +14,8 @@ from services.service import Call
 
 from .backends.base import Embedder, Prepared
 from .cache import Cache, key_of
-from .flights import Flights, Traffic
+from .flights import Flights
+from .tally import Tally
 
 CACHE_BYTES = 64 << 20
 
@@ -91,14 +92,9 @@ class Embedding:
         return self._dimension or self.card.dimension
 
     @property
-    def caches(self) -> tuple[Cache[Remembered], ...]:
-        """What is remembered."""
-        return self._vectors, self._tokens
-
-    @property
-    def traffic(self) -> Traffic:
+    def tally(self) -> Tally:
         """What has gone through, and what waits."""
-        return self._flights.traffic
+        return self._flights.tally + self._vectors.tally + self._tokens.tally
 
     def embed(
         self, texts: Sequence[str], role: Role, call: Call, *, instruction: str = "", dimension: int = 0

@@ -18,6 +18,7 @@ from services.service import Call
 
 from .batching import Batcher, Waiting
 from .cache import Cache, Result
+from .tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +89,6 @@ class Flight(Generic[C, R]):
                 passenger.news.set()
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What has gone through a model, and what waits."""
-
-    num_tokens: int
-    num_passes: int
-    num_waiting: int
-    num_running: int
-
-
 class Flights(Generic[C, R]):
     """The queue and the streams of one model; safe for any number of threads.
 
@@ -131,10 +122,10 @@ class Flights(Generic[C, R]):
             thread.start()
 
     @property
-    def traffic(self) -> Traffic:
+    def tally(self) -> Tally:
         """What has gone through, and what waits."""
         with self._lock:
-            return Traffic(self._num_tokens, self._num_passes, len(self._batcher), self._num_running)
+            return Tally(self._num_tokens, self._num_passes, len(self._batcher), self._num_running)
 
     def get(
         self,

@@ -15,7 +15,8 @@ from services.service import Call
 
 from .backends.base import PreparedPair, Scorer
 from .cache import Cache, key_of
-from .flights import Flights, Traffic
+from .flights import Flights
+from .tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +69,9 @@ class Reranking:
         return self.scorer.card
 
     @property
-    def caches(self) -> tuple[Cache[Scored], ...]:
-        """What is remembered."""
-        return (self._cache,)
-
-    @property
-    def traffic(self) -> Traffic:
+    def tally(self) -> Tally:
         """What has gone through, and what waits."""
-        return self._flights.traffic
+        return self._flights.tally + self._cache.tally
 
     def score(self, pairs: Sequence[Pair], call: Call, *, instruction: str = "") -> Scores:
         """Score (query, document) pairs, in their order.

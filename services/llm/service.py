@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Generator as Stream
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import ClassVar
 
 import numpy as np
@@ -16,8 +19,10 @@ from clients.llm import (
     EXTRACT,
     GENERATE,
     MODELS,
+    RELOAD,
     RERANK,
     SCORE,
+    USAGE,
     Embed,
     Embeddings,
     Extract,
@@ -25,18 +30,23 @@ from clients.llm import (
     Generate,
     Generation,
     Models,
+    Reload,
+    Reloaded,
     Rerank,
     Score,
     Scores,
     Token,
+    WorkerUsage,
 )
+from clients.memory import resident_bytes
 from clients.wire import Nothing
 from services.service import Call, Service, serves
 
 from .checks import check_embed, check_extract, check_generate, check_rerank, check_score
 from .embedding import Embedding
 from .extract import Similarity, extract
-from .roles import Roles
+from .machine import available_bytes
+from .roles import AnyRole, Roles
 
 # Threads of several processes share the cores: they must sleep, not spin, while they wait.
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "OPENVINO_TELEMETRY": "0"}
@@ -65,55 +75,82 @@ class LLMService(Service):
         self.roles.close()
 
     def note(self) -> str:
-        """Which model fills each role."""
-        return ", ".join(f"{info.role} {info.name} ({info.status.splitlines()[0]})" for info in self.roles.infos())
+        """Which model fills each role; asked twice a second, it is also when an idle worker follows the others."""
+        roles: tuple[AnyRole, ...] = (self.roles.embed, self.roles.rerank, self.roles.generate)
+        for role in roles:
+            role.follow()
+        return ", ".join(_note(role) for role in roles)
 
     @serves(EMBED)
     def embed(self, request: Embed, call: Call) -> Embeddings:
         """Vectors in the order of the texts."""
         check_embed(request)
-        embedding = self.roles.embed.get(call, request.model)
-        made = embedding.embed(
-            request.texts, request.role, call, instruction=request.instruction, dimension=request.dimension
-        )
-        return Embeddings(made.vectors, embedding.card.name, made.num_tokens, made.truncated)
+        with self.roles.embed.lend(call, request.model) as embedding:
+            made = embedding.embed(
+                request.texts, request.role, call, instruction=request.instruction, dimension=request.dimension
+            )
+            return Embeddings(made.vectors, embedding.card.name, made.num_tokens, made.truncated)
 
     @serves(RERANK)
     def rerank(self, request: Rerank, call: Call) -> Scores:
         """Scores in the order of the documents."""
         check_rerank(request)
-        reranker = self.roles.rerank.get(call, request.model)
         pairs = [(request.query, document) for document in request.documents]
-        return reranker.score(pairs, call, instruction=request.instruction)
+        with self.roles.rerank.lend(call, request.model) as reranker:
+            return reranker.score(pairs, call, instruction=request.instruction)
 
     @serves(SCORE)
     def score(self, request: Score, call: Call) -> Scores:
         """Scores in the order of the pairs."""
         check_score(request)
-        reranker = self.roles.rerank.get(call, request.model)
         pairs = list(zip(request.queries, request.documents, strict=True))
-        return reranker.score(pairs, call, instruction=request.instruction)
+        with self.roles.rerank.lend(call, request.model) as reranker:
+            return reranker.score(pairs, call, instruction=request.instruction)
 
     @serves(GENERATE)
     def generate(self, request: Generate, call: Call) -> Stream[Token, None, Generation]:
         """Tokens as they become final, then the whole."""
         check_generate(request)
-        return (yield from self.roles.generate.get(call, request.model).generate(request, call))
+        with self.roles.generate.lend(call, request.model) as generator:
+            written = yield from generator.generate(request, call)
+        usage = written.usage
+        self.roles.generate.seat.count(tokens=usage.prompt_tokens - usage.cached_tokens + usage.completion_tokens)
+        return written
 
     @serves(EXTRACT)
     def extract(self, request: Extract, call: Call) -> Extraction:
         """The best sentences; by words alone while there is no embedding model."""
         check_extract(request)
-        try:
-            embedding = self.roles.embed.get(call)
-        except ModelNotLoaded:
-            return extract(request, None)
-        return extract(request, _similarity(embedding, call))
+        with ExitStack() as loan:
+            try:
+                embedding = loan.enter_context(self.roles.embed.lend(call))
+            except ModelNotLoaded:
+                return extract(request, None)
+            return extract(request, _similarity(embedding, call))
 
     @serves(MODELS)
     def models(self, request: Nothing, call: Call) -> Models:  # noqa: ARG002 - the shape of every handler
         """The model of every role."""
         return Models(self.roles.infos())
+
+    @serves(RELOAD)
+    def reload(self, request: Reload, call: Call) -> Reloaded:
+        """Another model for a role; the present one serves until the new one has worked."""
+        return self.roles.exchange(request, call)
+
+    @serves(USAGE)
+    def usage(self, request: Nothing, call: Call) -> WorkerUsage:  # noqa: ARG002 - the shape of every handler
+        """What this worker has done, and what it takes of its machine."""
+        return WorkerUsage(
+            socket.gethostname(), os.getpid(), self.roles.threads, resident_bytes(), available_bytes(),
+            time.process_time(), self.roles.usages(),
+        )  # fmt: skip
+
+
+def _note(role: AnyRole) -> str:
+    model = role.peek()
+    states = [role.status.splitlines()[0], *([role.remark] if role.remark else [])]
+    return f"{role.name} {model.card.name if model else role.settings.name} ({'; '.join(states)})"
 
 
 def _similarity(embedding: Embedding, call: Call) -> Similarity:

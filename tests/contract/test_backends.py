@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -72,7 +73,11 @@ def embedding(embedder: Embedder) -> Iterator[Embedding]:
 
 @pytest.fixture(params=["toy", "maxsim"])
 def reranker(request: pytest.FixtureRequest, embedding: Embedding) -> Iterator[Reranker]:
-    reranker: Reranker = Reranking(ToyScorer()) if request.param == "toy" else MaxSim(embedding, embedding.card)
+    reranker: Reranker = (
+        Reranking(ToyScorer())
+        if request.param == "toy"
+        else MaxSim(lambda _: nullcontext(embedding), lambda: embedding.card)
+    )
     yield reranker
     reranker.close()
 

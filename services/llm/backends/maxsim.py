@@ -7,7 +7,8 @@ third signal beside keyword and dense scores; alone it does not improve a list t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,18 +28,29 @@ class TokenVectors(Protocol):
 
 
 class MaxSim:
-    """Reranking without a further model."""
+    """Reranking without a further model.
 
-    def __init__(self, source: TokenVectors, card: Card) -> None:
-        self._source = source
-        self.card = replace(card, name="maxsim", roles=("rerank",))
+    Args:
+        lend: the embedding model of the moment, for as long as one call needs it.
+        card: that model's description.
+    """
+
+    def __init__(self, lend: Callable[[Call], AbstractContextManager[TokenVectors]], card: Callable[[], Card]) -> None:
+        self._lend = lend
+        self._card = card
+
+    @property
+    def card(self) -> Card:
+        """The embedding model's, under its own name."""
+        return replace(self._card(), name="maxsim", roles=("rerank",))
 
     def score(self, pairs: Sequence[tuple[str, str]], call: Call, *, instruction: str = "") -> Scores:
         """Score (query, document) pairs; a text without tokens scores 0."""
         queries = list(dict.fromkeys(query for query, _ in pairs))
         documents = list(dict.fromkeys(document for _, document in pairs))
-        query_tokens = dict(zip(queries, self._source.tokens(queries, "query", call), strict=True))
-        document_tokens = dict(zip(documents, self._source.tokens(documents, "document", call), strict=True))
+        with self._lend(call) as source:
+            query_tokens = dict(zip(queries, source.tokens(queries, "query", call), strict=True))
+            document_tokens = dict(zip(documents, source.tokens(documents, "document", call), strict=True))
         call.check()
         scores = np.array(
             [_max_sim(query_tokens[query], document_tokens[document]) for query, document in pairs], np.float32

@@ -1,4 +1,4 @@
-"""A toy model that waits at a gate, counts what it does and can fail."""
+"""A toy model that waits at a gate, counts what it does and can fail; and how tests call and wait."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from services.llm.backends.base import Prepared
 from services.llm.backends.toy import ToyEmbedder
+from services.llm.role import Role
+from services.llm.seat import M
 from services.service import Call
 
 
@@ -51,3 +53,9 @@ def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < by, "it did not happen in time"
         time.sleep(0.001)
+
+
+def lent(role: Role[M], at: Call, wanted: str = "") -> M:
+    """The model that a role lends now."""
+    with role.lend(at, wanted) as model:
+        return model

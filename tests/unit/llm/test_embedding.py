@@ -42,8 +42,8 @@ def test_rows_come_in_the_order_of_the_texts_and_repeats_are_equal(embedding, mo
     np.testing.assert_array_equal(made.vectors[1], made.vectors[3])
     np.testing.assert_array_equal(made.vectors[0], embedding.embed(["alpha beta"], "document", call()).vectors[0])
     assert sum(model.batches) == 3
-    vectors, tokens = embedding.caches
-    assert (vectors.num_hits, vectors.num_misses, tokens.num_misses) == (1, 3, 0)
+    assert (embedding.tally.cache_hits, embedding.tally.cache_misses) == (1, 3)
+    assert embedding.tally.cache_bytes > 3 * 256 * 4
 
 
 def test_texts_that_were_cut_are_named(embedding):

@@ -45,14 +45,14 @@ def test_what_queues_while_the_model_works_becomes_one_batch(embedding, model):
         first = pool.submit(embedding.embed, ["first"], "document", call())
         assert model.entered.wait(5)
         rest = [pool.submit(embedding.embed, [f"text number{i}"], "document", call()) for i in range(8)]
-        until(lambda: embedding.traffic.num_waiting == 8)
-        assert embedding.traffic.num_running == 1
+        until(lambda: embedding.tally.num_waiting == 8)
+        assert embedding.tally.num_running == 1
         model.gate.set()
         for answer in [first, *rest]:
             answer.result(10)
     assert model.batches == [1, 8]
-    assert embedding.traffic.num_passes == 2
-    assert embedding.traffic.num_tokens == 1 + 8 * 2
+    assert embedding.tally.num_passes == 2
+    assert embedding.tally.num_tokens == 1 + 8 * 2
 
 
 def test_a_pass_is_told_that_it_is_alone_only_when_nothing_else_waits(embedding, model):
@@ -65,7 +65,7 @@ def test_a_pass_is_told_that_it_is_alone_only_when_nothing_else_waits(embedding,
         assert model.entered.wait(5)
         long, short = "a long text of many more words than one " * 20, "short"
         rest = [pool.submit(embedding.embed, [text], "document", call()) for text in (long, short)]
-        until(lambda: embedding.traffic.num_waiting == 2)
+        until(lambda: embedding.tally.num_waiting == 2)
         model.gate.set()
         for answer in [held, *rest]:
             answer.result(10)
@@ -78,7 +78,7 @@ def test_vectors_of_texts_and_of_tokens_never_share_a_pass(embedding, model):
         assert model.entered.wait(5)
         whole = pool.submit(embedding.embed, ["red green"], "query", call())
         tokens = pool.submit(embedding.tokens, ["red green"], "query", call())
-        until(lambda: embedding.traffic.num_waiting == 2)
+        until(lambda: embedding.tally.num_waiting == 2)
         model.gate.set()
         held.result(5)
         assert whole.result(5).vectors.shape == (1, 256)
@@ -92,14 +92,14 @@ def test_a_cancelled_call_ends_at_once_and_its_text_is_never_computed(embedding,
         held = pool.submit(embedding.embed, ["held"], "document", call())
         assert model.entered.wait(5)
         lost = pool.submit(embedding.embed, ["nobody waits for this"], "document", gone)
-        until(lambda: embedding.traffic.num_waiting == 1)
+        until(lambda: embedding.tally.num_waiting == 1)
         gone.cancelled.set()
         with pytest.raises(Cancelled):
             lost.result(5)
         model.gate.set()
         held.result(5)
     assert model.batches == [1]
-    until(lambda: embedding.traffic.num_waiting == 0)
+    until(lambda: embedding.tally.num_waiting == 0)
 
 
 def test_a_call_that_is_over_before_it_begins_is_not_even_tokenised(embedding, model, monkeypatch):
@@ -123,9 +123,9 @@ def test_a_text_whose_first_caller_left_still_serves_the_second(embedding, model
         held = pool.submit(embedding.embed, ["held"], "document", call())
         assert model.entered.wait(5)
         lost = pool.submit(embedding.embed, ["shared"], "document", gone)
-        until(lambda: embedding.traffic.num_waiting == 1)
+        until(lambda: embedding.tally.num_waiting == 1)
         kept = pool.submit(embedding.embed, ["shared", "another"], "document", call())
-        until(lambda: embedding.traffic.num_waiting == 2)
+        until(lambda: embedding.tally.num_waiting == 2)
         gone.cancelled.set()
         with pytest.raises(Cancelled):
             lost.result(5)
@@ -143,7 +143,7 @@ def test_what_is_left_of_a_call_that_failed_is_not_computed(embedding, model):
         model.gate.set()
         with pytest.raises(BackendError):
             both.result(5)
-    until(lambda: embedding.traffic.num_waiting == 0)
+    until(lambda: embedding.tally.num_waiting == 0)
     assert len(model.batches) <= 2
 
 
@@ -215,6 +215,6 @@ def test_under_cancels_deadlines_and_failures_every_call_ends_once_with_its_own_
         outcomes = list(pool.map(one, range(600)))
     assert set(outcomes) <= {"ok", "Cancelled", "DeadlineExceeded", "BackendError"}
     assert outcomes.count("ok") > 200
-    until(lambda: embedding.traffic.num_waiting == embedding.traffic.num_running == 0)
+    until(lambda: embedding.tally.num_waiting == embedding.tally.num_running == 0)
     assert not embedding._flights._flights
     embedding.close()

@@ -96,8 +96,7 @@ def test_a_pair_is_remembered_with_its_instruction(reranking, scorer):
     for instruction in ("", "find laws", "", "find laws", "find recipes"):
         reranking.score([("q", "d")], call(), instruction=instruction)
     assert len(scorer.batches) == 3
-    (cache,) = reranking.caches
-    assert (cache.num_hits, cache.num_misses) == (2, 3)
+    assert (reranking.tally.cache_hits, reranking.tally.cache_misses) == (2, 3)
 
 
 def test_the_configured_instruction_holds_unless_a_call_says_otherwise(scorer):
@@ -146,7 +145,7 @@ def test_a_call_that_was_given_up_is_not_scored(reranking, scorer):
     gone.cancelled.set()
     with pytest.raises(Cancelled):
         reranking.score([("q", "d")], gone)
-    until(lambda: reranking.traffic.num_waiting == 0)
+    until(lambda: reranking.tally.num_waiting == 0)
     assert not scorer.batches
 
 

@@ -36,7 +36,10 @@ class Methods:
         return llm.Generation(request.messages[0].content.upper(), "stop", "toy")
 
     def llm_models(self, _request: Nothing) -> llm.Models:
-        return llm.Models([llm.ModelInfo("embed", "toy", "toy")])
+        return llm.Models([llm.ModelInfo("embed", "toy", "toy", device="cpu", num_bytes=5)])
+
+    def llm_usage(self, _request: Nothing) -> llm.WorkerUsage:
+        return llm.WorkerUsage("here", 1, 2, 10, 20, 0.5, [])
 
     def index_add_texts(self, _request: index.AddTexts) -> index.JobRecord:
         return self.jobs.pop(0)
@@ -102,9 +105,13 @@ def test_generation_keeps_the_old_fields(
     }.items() >= expected.items()
 
 
-def test_models_are_told_by_role(methods: Methods) -> None:
+def test_models_are_told_by_role_with_devices_and_memory(methods: Methods) -> None:
     value = legacy.answer("llm", {"cmd": "LLM_CONFIG"}, methods)
-    assert value == {"embed": {"name": "toy", "backend": "toy", "status": "ready"}}
+    assert value == {
+        "embed": {"name": "toy", "backend": "toy", "status": "ready", "device": "cpu", "bytes": 5},
+        "memory": {"rss_bytes": 10, "available_bytes": 20},
+        "threads": 2,
+    }
 
 
 def test_a_search_has_the_old_shape(methods: Methods) -> None:

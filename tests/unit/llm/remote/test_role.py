@@ -14,6 +14,7 @@ from clients.config import LLM, Model
 from clients.errors import ModelNotLoaded, RagqError
 from services.llm.roles import Roles
 from services.service import Call
+from tests.unit.llm.gated import lent
 from tests.unit.llm.remote.scripted import Scripted, ranked, serves_all
 
 TOY = Model("toy", "toy")
@@ -42,11 +43,11 @@ def test_a_server_that_is_away_at_the_start_is_told_and_tried_again(tmp_path: Pa
     some = roles(tmp_path, made, embed=settings)
     some.embed.fill()
     with pytest.raises(ModelNotLoaded, match="the connection is refused"):
-        some.embed.get(call())
+        lent(some.embed, call())
     assert "the connection is refused" in some.infos()[0].status
     with Scripted(port_wanted=port) as server:
         serves_all(server)
-        vectors = some.embed.get(call()).embed(["a"], "query", call()).vectors
+        vectors = lent(some.embed, call()).embed(["a"], "query", call()).vectors
     assert np.round(vectors, 6).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]]
     assert some.infos()[0].status == "ready"
 
@@ -56,7 +57,7 @@ def test_maxsim_is_refused_beside_a_remote_embedding_model(tmp_path: Path, made:
     some.embed.fill()
     some.rerank.fill()
     with pytest.raises(RagqError, match="a vector per token") as caught:
-        some.rerank.get(call())
+        lent(some.rerank, call())
     assert "remote reranker" in caught.value.help
 
 
@@ -66,7 +67,7 @@ def test_scores_of_a_server_are_probabilities_with_their_logits(
     server.on("/v1/rerank", ranked(3.0, -3.0), ranked(0.5), ranked(2.0, -2.0))
     some = roles(tmp_path, made, rerank=server.model())
     some.rerank.fill()
-    scores = some.rerank.get(call()).score([("q", "a"), ("q", "b")], call())
+    scores = lent(some.rerank, call()).score([("q", "a"), ("q", "b")], call())
     assert sorted(scores.logits.tolist()) == [-2.0, 2.0]
     assert scores.kind == "probability"
     assert scores.scores.tolist() == pytest.approx((1 / (1 + np.exp(-scores.logits))).tolist())
@@ -79,7 +80,7 @@ def test_a_faulty_answer_reaches_the_caller_and_the_next_call_works(
     some.embed.fill()
     good = server.replies["/v1/embeddings"]
     server.on("/v1/embeddings", b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", *good)
-    embedding = some.embed.get(call())
+    embedding = lent(some.embed, call())
     with pytest.raises(RagqError, match="answers 500"):
         embedding.embed(["a"], "document", call())
     assert embedding.embed(["a"], "document", call()).vectors.shape == (1, 2)
