@@ -15,8 +15,11 @@ from tests.unit.llm import small_encoder, small_tokenizer
 VOCABULARY = 512
 ENCODERS: dict[str, dict[str, Any]] = {
     "bert": {"hidden_act": "gelu"},
-    "roberta": {"pad_token_id": 1, "hidden_act": "gelu_new"},
-    "xlm-roberta": {"pad_token_id": 1},
+    "roberta": {"pad_token_id": 1, "type_vocab_size": 1, "hidden_act": "gelu_new"},
+    "xlm-roberta": {"pad_token_id": 1, "type_vocab_size": 1},
+    "camembert": {"pad_token_id": 1, "type_vocab_size": 1},
+    "electra": {"embedding_size": 16},
+    "mpnet": {"pad_token_id": 1},
     "distilbert": {},
 }
 DECODERS: dict[str, dict[str, Any]] = {

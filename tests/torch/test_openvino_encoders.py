@@ -11,8 +11,8 @@ pytest.importorskip("torch", reason="pip install 'ragq[torch]'")
 import torch
 import transformers
 
+from services.llm.backends.distances import buckets
 from services.llm.backends.openvino.cross_encoder import OpenVINOCrossEncoder
-from services.llm.backends.openvino.distances import buckets
 from services.llm.backends.openvino.embedder import OpenVINOEmbedder
 from services.models import Shelf
 

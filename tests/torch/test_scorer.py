@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'ragq[torch]'")
 
+from services.llm.backends.torch.cross_encoder import TorchCrossEncoder  # noqa: E402 - needs torch
 from services.llm.backends.torch.device import Place  # noqa: E402 - needs torch
 from services.llm.backends.torch.scorer import Beginnings, YesNoScorer  # noqa: E402 - needs torch
 from services.llm.backends.torch.shared import Beginning  # noqa: E402 - needs torch
@@ -40,6 +41,25 @@ def test_scores_are_those_of_transformers_one_by_one(tmp_path, kind):
     for _ in range(2):  # the second time what they share is remembered
         np.testing.assert_allclose(scorer.run(pairs), expected, atol=1e-5)
     np.testing.assert_allclose([scorer.run([pair], is_alone=True)[0] for pair in pairs], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", small_models.ENCODERS)
+def test_a_cross_encoder_gives_the_logits_of_transformers(tmp_path, kind):
+    model, reference = small_models.encoder(tmp_path / "m", kind, is_scorer=True)
+    scorer = TorchCrossEncoder(model, CPU)
+    pairs = scorer.prepare([("w1 w2", "w3 w4 w5"), ("w1 w2", ""), ("w6", "w7 " * 100), ("w1 w2", "w9")])
+    assert [pair.is_cut for pair in pairs] == [False, False, True, False]
+    expected = [crossed(reference, pair) for pair in pairs]
+    np.testing.assert_allclose(scorer.run(pairs), expected, atol=1e-5)
+    np.testing.assert_allclose([scorer.run([pair])[0] for pair in pairs], expected, atol=1e-5)
+
+
+def crossed(model, pair) -> float:
+    ids = torch.from_numpy(pair.ids.astype(np.int64))[None]
+    types = (torch.arange(ids.shape[1]) >= pair.second)[None].long() if pair.second else torch.zeros_like(ids)
+    named = {"token_type_ids": types} if model.config.model_type in ("bert", "electra") else {}
+    with torch.no_grad():
+        return float(model(input_ids=ids, **named).logits[0, 0])
 
 
 def test_bf16_scores_are_near(tmp_path):

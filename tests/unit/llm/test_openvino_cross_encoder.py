@@ -9,10 +9,10 @@ import pytest
 
 from clients.config import Model
 from clients.errors import BadRequest, ConfigError
+from services.llm.backends.layout import layout_of
 from services.llm.backends.openvino.backend import BACKEND
 from services.llm.backends.openvino.cross_encoder import OpenVINOCrossEncoder
 from services.llm.backends.openvino.encoder import cross_encoder
-from services.llm.backends.openvino.layout import layout_of
 from services.llm.backends.registry import Site
 from services.models import Shelf
 from services.models.checkpoint import Checkpoint

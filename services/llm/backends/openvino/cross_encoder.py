@@ -8,6 +8,7 @@ import numpy as np
 
 from clients.llm import ScoreKind
 from services.llm.backends.base import PreparedPair
+from services.llm.backends.layout import layout_of
 from services.llm.backends.texts import Pairs, limit_of
 from services.models import Card, Shelved
 from services.models.checkpoint import Checkpoint
@@ -17,7 +18,6 @@ from .compiled import Compiled, Dtype, resolve
 from .embedder import BUDGET_TOKENS, MAX_WASTE_TOKENS
 from .encoder import cross_encoder
 from .inputs import Inputs
-from .layout import layout_of
 
 
 class OpenVINOCrossEncoder:

@@ -13,6 +13,7 @@ import numpy as np
 from clients.errors import BadRequest
 from clients.llm import Role
 from services.llm.backends.base import Prepared
+from services.llm.backends.layout import layout_of
 from services.llm.backends.texts import Texts, limit_of
 from services.models import Card, Shelved
 from services.models.checkpoint import Checkpoint
@@ -21,7 +22,6 @@ from services.models.json_file import read_map
 from .compiled import Compiled, Dtype, resolve
 from .encoder import encoder
 from .inputs import Inputs
-from .layout import layout_of
 
 # Padded tokens of a pass: larger ones multiply no faster.
 BUDGET_TOKENS = 512

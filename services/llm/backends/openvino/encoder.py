@@ -12,10 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from clients.errors import BadRequest
+from services.llm.backends.distances import buckets
+from services.llm.backends.layout import GELUS, Layout
 from services.models.checkpoint import Checkpoint
-
-from .distances import buckets
-from .layout import GELUS, Layout
 
 MASKED = np.float32(-1e9)
 Weights = Literal["float", "int8"]

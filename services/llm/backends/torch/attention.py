@@ -52,7 +52,7 @@ class Spans:
         return self.offsets[1:] - 1
 
 
-def attend(query: Any, key: Any, value: Any, queries: Spans, keys: Spans, *, is_causal: bool) -> Any:
+def attend(query: Any, key: Any, value: Any, queries: Spans, keys: Spans, *, is_causal: bool, bias: Any = None) -> Any:
     """Scaled dot-product attention of each sequence's queries to its own keys (Vaswani et al. 2017).
 
     Args:
@@ -62,24 +62,27 @@ def attend(query: Any, key: Any, value: Any, queries: Spans, keys: Spans, *, is_
         queries: the sequences in ``query``.
         keys: the same sequences in ``key``.
         is_causal: a query sees the keys up to its own, its sequence's last query and last key being one token.
+        bias: added to the scores, [heads, from, to] for the longest sequence; the kernel of a GPU has none.
 
     Returns:
         [tokens, heads, width].
     """
-    if _has_kernel_for(query):
+    if bias is None and _has_kernel_for(query):
         return _by_kernel(query, key, value, queries, keys, is_causal=is_causal)
     out = torch.empty_like(query)
     for (first, last), (start, end) in zip(pairwise(queries.bounds), pairwise(keys.bounds), strict=True):
-        out[first:last] = attend_one(query[first:last], key[start:end], value[start:end], is_causal=is_causal)
+        own = bias if bias is None else bias[:, : last - first, : end - start]
+        parts = query[first:last], key[start:end], value[start:end]
+        out[first:last] = attend_one(*parts, is_causal=is_causal, bias=own)
     return out
 
 
-def attend_one(query: Any, key: Any, value: Any, *, is_causal: bool) -> Any:
+def attend_one(query: Any, key: Any, value: Any, *, is_causal: bool, bias: Any = None) -> Any:
     """Attention within one sequence; shapes as of ``attend``."""
     heads = query.shape[1]
     num_queries, num_keys = query.shape[0], key.shape[0]
     is_square = num_queries == num_keys
-    mask = None
+    mask = bias
     if is_causal and not is_square and num_queries > 1:
         mask = torch.ones(num_queries, num_keys, dtype=torch.bool, device=query.device).tril(num_keys - num_queries)
     mixed = scaled_dot_product_attention(

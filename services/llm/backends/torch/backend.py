@@ -26,17 +26,21 @@ class Torch:
         )  # fmt: skip
 
     def scorer(self, settings: Model, site: Site) -> Scorer:
-        """A causal model that says yes or no."""
+        """A cross-encoder, or a causal model that says yes or no."""
         _check_installed()
+        from .cross_encoder import TorchCrossEncoder
         from .device import place_of
         from .scorer import YesNoScorer
 
-        model = _located(settings, site)
-        if model.card.head != "yes_no":
-            raise ConfigError(f"llm.rerank.name: '{settings.name}' cannot score pairs", help="known: Qwen3-Reranker")
-        return YesNoScorer(
-            model, place_of(settings, site.threads), max_tokens=settings.max_tokens, instruction=settings.instruction
-        )
+        model, place = _located(settings, site), place_of(settings, site.threads)
+        if not model.card.head:
+            raise ConfigError(
+                f"llm.rerank.name: '{settings.name}' cannot score pairs",
+                help="take a cross-encoder, a model such as Qwen3-Reranker, or maxsim",
+            )
+        if model.card.head == "logit":
+            return TorchCrossEncoder(model, place, max_tokens=settings.max_tokens)
+        return YesNoScorer(model, place, max_tokens=settings.max_tokens, instruction=settings.instruction)
 
     def generator(self, settings: Model, site: Site) -> Generator:
         """A causal model that chats; the option ``cuda_graphs`` makes its steps cheaper to start on a GPU."""

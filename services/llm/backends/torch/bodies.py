@@ -10,24 +10,21 @@ import numpy as np
 from clients.llm import Role
 from services.llm.backends.base import Prepared
 from services.llm.backends.last_token import LastTokenPrompt
-from services.llm.backends.tokenizing import tokenizer_of
-from services.models import Card, Shelved
+from services.llm.backends.texts import Texts, limit_of
+from services.models import Shelved
 
 from .attention import Spans
 from .decoder import Decoder
 from .device import Place
-from .encoder import Encoder
+from .encoder import Encoder, Packed
 from .shared import Alone
-
-# Far more than fits: what is cut off anyway need not be tokenised.
-CHARS_PER_TOKEN = 32
 
 
 class Body(Protocol):
     """An encoder or a decoder with its tokenizer."""
 
     def prepare(
-        self, texts: Sequence[str], role: Role, instruction: str = "", *, wants_tokens: bool = False
+        self, texts: Sequence[str], role: Role, *, instruction: str = "", wants_tokens: bool = False
     ) -> list[Prepared]:
         """Tokenise."""
         ...
@@ -48,29 +45,14 @@ class EncoderBody:
     """
 
     def __init__(self, encoder: Encoder, model: Shelved, place: Place, max_tokens: int = 0) -> None:
-        self._encoder, self._place, self._card = encoder, place, model.card
-        limit = min(filter(None, (max_tokens, model.card.max_tokens, encoder.max_tokens)))
-        self._tokenize = tokenizer_of(model.path / "tokenizer.json", limit)
-        self._max_chars = limit * CHARS_PER_TOKEN
-        self._limit = limit
-
-    def prepare(
-        self, texts: Sequence[str], role: Role, instruction: str = "", *, wants_tokens: bool = False
-    ) -> list[Prepared]:
-        """Tokenise with the model's prefix for the role."""
-        prefix = prefix_of(self._card, role, instruction)
-        own, *rows = self._tokenize([prefix.strip(), *(prefix + text.strip()[: self._max_chars] for text in texts)])
-        first = len(own) - 1
-        return [self._prepared(ids, first, wants_tokens=wants_tokens) for ids in rows]
+        self._encoder, self._place = encoder, place
+        limit = limit_of(model.card, max_tokens, encoder.max_tokens)
+        self.prepare = Texts(model.path / "tokenizer.json", model.card, limit).prepare
 
     def vectors(self, batch: Sequence[np.ndarray]) -> tuple[Any, Spans]:
         """One pass over texts of any lengths."""
-        ids, places, spans = packed(batch, self._place)
-        return self._encoder.forward(ids, places, ids.new_zeros(len(ids)), spans), spans
-
-    def _prepared(self, ids: Sequence[int], first: int, *, wants_tokens: bool) -> Prepared:
-        last = len(ids) - 1
-        return Prepared(np.array(ids, np.int32), min(first, last), last, wants_tokens, len(ids) >= self._limit)
+        packed = Packed.of(batch, self._place)
+        return self._encoder.forward(packed), packed.spans
 
 
 class DecoderBody:
@@ -87,24 +69,14 @@ class DecoderBody:
         self._decoder = decoder
         limit = min(max_tokens or decoder.max_tokens, decoder.max_tokens)
         self._prompt = LastTokenPrompt(model.path, model.card, max_tokens=limit, instruction=instruction)
-        self.prepare = self._prompt.prepare
+
+    def prepare(
+        self, texts: Sequence[str], role: Role, *, instruction: str = "", wants_tokens: bool = False
+    ) -> list[Prepared]:
+        """Tokenise with the prefix of the role and the end token."""
+        return self._prompt.prepare(texts, role, instruction, wants_tokens=wants_tokens)
 
     def vectors(self, batch: Sequence[np.ndarray]) -> tuple[Any, Spans]:
         """One pass over texts of any lengths."""
-        ids, places, spans = packed(batch, self._decoder.place)
-        return self._decoder.forward(ids, places, Alone(spans)), spans
-
-
-def prefix_of(card: Card, role: Role, instruction: str = "") -> str:
-    """What the model was trained to see in front of a text."""
-    if role != "query":
-        return card.document_prefix
-    return card.query_prefix.replace("{instruction}", instruction or card.instruction)
-
-
-def packed(batch: Sequence[np.ndarray], place: Place) -> tuple[Any, Any, Spans]:
-    """Ids and positions of texts one behind the other, int64 [tokens] on the device, and where each text lies."""
-    lengths = [len(ids) for ids in batch]
-    ids = place.send(np.concatenate(batch).astype(np.int64))
-    places = place.send(np.concatenate([np.arange(length, dtype=np.int64) for length in lengths]))
-    return ids, places, Spans.of(lengths, place)
+        packed = Packed.of(batch, self._decoder.place)
+        return self._decoder.forward(packed.ids, packed.places, Alone(packed.spans)), packed.spans

@@ -47,7 +47,7 @@ class TorchEmbedder:
         self, texts: Sequence[str], role: Role, *, instruction: str = "", wants_tokens: bool = False
     ) -> list[Prepared]:
         """Tokenise with the model's prefix for the role."""
-        return self._body.prepare(texts, role, instruction, wants_tokens=wants_tokens)
+        return self._body.prepare(texts, role, instruction=instruction, wants_tokens=wants_tokens)
 
     def run(self, batch: Sequence[Prepared], *, is_alone: bool = False) -> list[np.ndarray]:
         """One packed forward pass."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from services.llm.backends.layout import layout_of
 from services.models import Shelved
 from services.models.checkpoint import Checkpoint
+from services.models.json_file import read_map
 
 from .decoder import Decoder
 from .device import Place
-from .encoder import Encoder
+from .encoder import Classifier, Encoder
 from .weights import Weights, num_bytes
 
 
@@ -27,9 +28,13 @@ class Loaded:
 
     def encoder(self) -> Encoder:
         """A BERT-like encoder."""
-        encoder = Encoder(self.weights, self.config)
+        encoder = Encoder(self.weights, layout_of(self.config))
         self._settle()
         return encoder
+
+    def classifier(self) -> Classifier:
+        """What stands on top of an encoder that scores pairs."""
+        return Classifier(self.weights, layout_of(self.config))
 
     def decoder(self) -> Decoder:
         """A causal model."""
@@ -52,5 +57,4 @@ def load(model: Shelved, place: Place) -> Loaded:
     """
     checkpoint = Checkpoint(model.path / model.card.weights)
     place.check_fits(num_bytes(checkpoint, place), f"the model '{model.card.name}'")
-    config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
-    return Loaded(config, Weights(checkpoint, place))
+    return Loaded(read_map(model.path / "config.json"), Weights(checkpoint, place))
