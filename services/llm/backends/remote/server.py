@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clients.errors import BackendError, Busy, ConnectionLost, Unreachable
+from clients.errors import BackendError, Busy, ConnectionLost, RagqError, Unreachable
 from services.service import Call
 
 from .address import Address
@@ -150,18 +150,33 @@ class Server:
 
     @contextmanager
     def _open(self, path: str, body: object, patience: Patience, call: Call | None = None) -> Iterator[Reply]:
-        connection = self._connections.take(patience.left_s)
-        try:
-            with nullcontext() if call is None else call.cancelled.waits(connection.shut):
-                reply = self._send(connection, path, body, patience)
+        grip = Grip()
+        with nullcontext() if call is None else call.cancelled.waits(grip.shut):
+            reply = self._begin(grip, path, body, patience)
+            try:
                 yield reply
-        except BaseException:
-            connection.close()
-            raise
+            finally:
+                self._let_go(reply)
+
+    def _begin(self, grip: Grip, path: str, body: object, patience: Patience) -> Reply:
+        """Send; a kept connection that the server gives up just then makes place for another one."""
+        while True:
+            connection = grip.hold(self._connections.take(patience.left_s))
+            try:
+                return self._send(connection, path, body, patience)
+            except ConnectionLost:
+                connection.close()
+                if grip.is_shut or not connection.is_used:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+
+    def _let_go(self, reply: Reply) -> None:
         if reply.is_whole:
-            self._connections.give_back(connection)
+            self._connections.give_back(reply.connection)
         else:
-            connection.close()
+            reply.connection.close()
 
     def _send(self, connection: Connection, path: str, body: object, patience: Patience) -> Reply:
         where = f"{self.address.scheme}://{self.address.authority}{path}"
@@ -169,8 +184,34 @@ class Server:
         headers = self._headers | ({"Content-Type": "application/json"} if payload else {})
         connection.be_patient(patience.left_s)
         with _explained(where, patience):
-            response = connection.send("POST" if payload else "GET", path, payload, headers)
+            try:
+                response = connection.send("POST" if payload else "GET", path, payload, headers)
+            except ConnectionError as error:
+                raise ConnectionLost(
+                    f"{where} closed the connection without an answer", help="does 'url' want https://?"
+                ) from error
         return Reply(where, connection, response, patience)
+
+
+class Grip:
+    """The connection that is to be shut when a call is given up, whichever it is by then."""
+
+    def __init__(self) -> None:
+        self.is_shut = False
+        self._connection: Connection | None = None
+
+    def hold(self, connection: Connection) -> Connection:
+        """This one from now on."""
+        self._connection = connection
+        if self.is_shut:
+            connection.shut()
+        return connection
+
+    def shut(self) -> None:
+        """End it, and what is held next."""
+        self.is_shut = True
+        if self._connection is not None:
+            self._connection.shut()
 
 
 class Reply:
@@ -187,7 +228,7 @@ class Reply:
         self.status = response.status
         self.headers: Mapping[str, str] = dict(response.headers.items())
         self.is_whole = False
-        self._connection, self._response, self._patience = connection, response, patience
+        self.connection, self._response, self._patience = connection, response, patience
 
     def pieces(self) -> Iterator[bytes]:
         """The body as it comes.
@@ -196,7 +237,7 @@ class Reply:
             BackendError: it is cut off, or the server falls silent.
         """
         while True:
-            self._connection.be_patient(self._patience.left_s)
+            self.connection.be_patient(self._patience.left_s)
             with _explained(self.where, self._patience):
                 piece = self._response.read1(BLOCK_BYTES)
             if not piece:
@@ -232,14 +273,12 @@ def _explained(where: str, patience: Patience) -> Iterator[None]:
     """What went wrong on the line, in words."""
     try:
         yield
+    except RagqError:  # some of ours are ConnectionErrors too
+        raise
     except TimeoutError as error:
         raise BackendError(
             f"{where} said nothing for {patience.silence_s:g} s",
             help="the server may be loading a model or have too much to do; timeout_s says how long to wait",
-        ) from error
-    except http.client.RemoteDisconnected as error:
-        raise ConnectionLost(
-            f"{where} closed the connection without an answer", help="does 'url' want https://?"
         ) from error
     except (http.client.IncompleteRead, ConnectionError) as error:
         raise _cut(where) from error

@@ -280,3 +280,11 @@ def test_a_server_that_stays_after_the_last_event_does_not_hold_up_the_answer(se
     start = time.monotonic()
     assert write(generator)[1].text == "a"
     assert time.monotonic() - start < 5.0
+
+
+def test_a_kept_connection_that_the_server_gives_up_just_then_costs_nothing(server: Scripted, remote: Loader) -> None:
+    generator = remote.generator(server.model())
+    answer = as_stream(delta("a", "stop"), "[DONE]")
+    server.on(CHAT, answer, HANG_UP, answer)
+    assert [write(generator)[1].text for _ in range(2)] == ["a", "a"]
+    assert server.num_connections == 2
