@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.rigs.rig import Processes  # noqa: E402
 from benchmarks.rigs.rounds import Rounds  # noqa: E402
 from benchmarks.serving import table  # noqa: E402
-from benchmarks.serving.servers import FASTAPI, INFINITY, LITSERVE, MOSEC, Server, ours, peer  # noqa: E402
+from benchmarks.serving.servers import FASTAPI, INFINITY, LITSERVE, MOSEC, Server, ours, peers  # noqa: E402
 
 PEERS = {"infinity": INFINITY, "fastapi": FASTAPI, "litserve": LITSERVE, "mosec": MOSEC}
 MIN_COSINE = {"fp32": 0.9999, "bf16": 0.999, "int8": 0.99}
@@ -60,9 +60,8 @@ def measure(given: argparse.Namespace) -> Rounds:
     rounds = Rounds()
     with stage() as processes:
         servers = ours(processes, given.home, given.dtype)
-        for option, name in PEERS.items():
-            if interpreter := getattr(given, option):
-                servers.append(peer(processes, given.home, name, interpreter))
+        interpreters = {name: getattr(given, option) for option, name in PEERS.items() if getattr(given, option)}
+        servers += peers(processes, given.home, interpreters)
         agree(servers, MIN_COSINE[given.dtype])
         plan = [(server, case) for server in servers for case in table.CASES]
         rounds.run(plan, given.rounds, 1.0)

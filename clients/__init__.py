@@ -19,9 +19,10 @@ if typing.TYPE_CHECKING:
     from .generation import Message
     from .index import Job
     from .ingest import Chunking, Text
-    from .llm import Ranked
     from .mesh import Events, Ragq
     from .overview import MeshStatus
+    from .parts import Progress
+    from .scoring import Ranked, Scores
     from .searching import Hit
     from .status import ServiceStatus
     from .trace import Span, Trace, traced
@@ -46,11 +47,13 @@ __all__ = [
     "MeshStatus",
     "Message",
     "Method",
+    "Progress",
     "Ragq",
     "RagqError",
     "Ranked",
     "Rewritten",
     "Round",
+    "Scores",
     "ServiceStatus",
     "Sources",
     "Span",
@@ -70,9 +73,10 @@ _HOMES = {
     "generation": ["Message"],
     "index": ["Job"],
     "ingest": ["Chunking", "Text"],
-    "llm": ["Ranked"],
     "mesh": ["Events", "Ragq"],
     "overview": ["MeshStatus"],
+    "parts": ["Progress"],
+    "scoring": ["Ranked", "Scores"],
     "searching": ["Hit"],
     "status": ["ServiceStatus"],
     "trace": ["Span", "Trace", "traced"],

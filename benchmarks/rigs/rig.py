@@ -36,9 +36,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def until_open(port: int) -> None:
+def until_open(port: int, timeout_s: float = 60.0) -> None:
     """Wait until somebody listens at a port."""
-    give_up_at = time.monotonic() + 60
+    give_up_at = time.monotonic() + timeout_s
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

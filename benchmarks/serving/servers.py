@@ -18,6 +18,7 @@ INFINITY, FASTAPI, LITSERVE, MOSEC = "infinity", "FastAPI + ST", "LitServe", "mo
 HERE = Path(__file__).resolve().parent
 QUIET = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+LOAD_TIMEOUT_S = 600.0
 CALLS = {1: 24, 8: 48, 32: 128}
 
 
@@ -105,8 +106,18 @@ def _mesh(processes: Processes, home: Path, dtype: str, name: str) -> tuple[dict
     return parts, f"tcp://127.0.0.1:{front}", str(http)
 
 
-def peer(processes: Processes, home: Path, name: str, interpreter: str) -> Server:
-    """Another server, in its own environment."""
+def peers(processes: Processes, home: Path, interpreters: Mapping[str, str]) -> list[Server]:
+    """The other servers, each in its own environment; they load their models at the same time."""
+    started = {name: _peer(processes, home, name, interpreter) for name, interpreter in interpreters.items()}
+    servers = []
+    for name, (part, port) in started.items():
+        until_open(port, LOAD_TIMEOUT_S)
+        load = _load(processes, home, name.partition(" ")[0].lower(), str(port))
+        servers.append(Server(name, {"server": part}, load))
+    return servers
+
+
+def _peer(processes: Processes, home: Path, name: str, interpreter: str) -> tuple[Part, int]:
     (port,) = free_ports(1)
     model = transformers_layout(processes.directory, home)
     commands = {
@@ -121,9 +132,7 @@ def peer(processes: Processes, home: Path, name: str, interpreter: str) -> Serve
         MOSEC: [interpreter, str(HERE / "mosec_server.py"), "--port", str(port), "--timeout", "600000"],
     }  # fmt: skip
     environment = {**QUIET, **ONE_THREAD, "SERVED_MODEL": str(model)}
-    part = processes.start(commands[name], environment=environment)
-    until_open(port)
-    return Server(name, {"server": part}, _load(processes, home, name.partition(" ")[0].lower(), str(port)))
+    return processes.start(commands[name], environment=environment), port
 
 
 def _load(processes: Processes, home: Path, kind: str, address: str) -> Load:
