@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Literal
 
 from clients.config import Config
 from clients.errors import RagqError
-from services.launching import key_check, ports, provision
+from services.launching import gpu_check, key_check, ports, provision
 from services.launching.home import Home, HomeUnusable, read_roles
 from services.models import PULLABLE, Shelf
 
@@ -52,7 +52,8 @@ def examine(config: Config) -> list[Finding]:
     home = Home(config.home)
     return [
         python(sys.version_info[:2]), *packages(), processor(_cpu_flags()), memory(),
-        *disk(home), *mesh(home), *sockets(config, is_running=bool(home.owner())), *keys(config), *models(config),
+        *disk(home), *mesh(home), *sockets(config, is_running=bool(home.owner())), *keys(config),
+        *torch(config, gpu_check.torch_version()), *models(config),
     ]  # fmt: skip
 
 
@@ -201,6 +202,25 @@ def keys(config: Config) -> Iterator[Finding]:
         return
     found = [Finding("keys", "blocks", error.message, error.help) for error in key_check.troubles(config)]
     yield from found or [Finding("keys", "ok", f"all that this machine needs, in {config.keys_folder}")]
+
+
+def torch(config: Config, version: str, look: Callable[[], list[gpu_check.Gpu]] = gpu_check.gpus) -> Iterator[Finding]:
+    """Is torch here for the roles that want it, and does it see the GPUs that they name?"""
+    roles = {"embed": config.llm.embed, "rerank": config.llm.rerank, "generate": config.llm.generate}
+    wanted = {name: model.device for name, model in roles.items() if model.backend == "torch"}
+    if not version:
+        if wanted:
+            says = f"not installed, and llm.{next(iter(wanted))} wants it"
+            yield Finding("torch", "blocks", says, "pip install 'ragq[torch]'")
+        return
+    gpus = look()
+    seen = {"auto", "cpu", *(gpu.device for gpu in gpus), *(["cuda"] if gpus else [])}
+    says = f"{version}, " + ("; ".join(map(str, gpus)) or "no GPU: its models run on the processor")
+    lost = [f"llm.{name} wants {device}" for name, device in wanted.items() if device not in seen]
+    if lost:
+        yield Finding("torch", "blocks", f"{says}; {', '.join(lost)}", "set device: cpu, or look at the GPU's driver")
+    else:
+        yield Finding("torch", "ok", says)
 
 
 def models(config: Config) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from clients.config import Config, Model
 from clients.errors import ModelNotLoaded
 from services.models import PULLABLE, OnProgress, Progress, Pullable, Shelf
 
+ON_DISK = frozenset({"openvino", "torch"})
 NO_MODEL = frozenset({"", "none", "maxsim"})
 PLAIN_STEP = 0.1
 
@@ -25,7 +26,7 @@ def wanted(config: Config) -> dict[str, Model]:
     if config.llm.module:
         return {}
     roles = {"embed": config.llm.embed, "rerank": config.llm.rerank, "generate": config.llm.generate}
-    return {role: model for role, model in roles.items() if model.backend == "openvino" and model.name not in NO_MODEL}
+    return {role: model for role, model in roles.items() if model.backend in ON_DISK and model.name not in NO_MODEL}
 
 
 def missing(config: Config, shelf: Shelf) -> dict[str, str]:

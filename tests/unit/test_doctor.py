@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import service
-from clients.config import Config, Face, Security
+from clients.config import Config, Face, Model, Security
 from clients.endpoint import Endpoint
 from clients.keys import new_pair, write, write_private
 from services.launching import doctor
 from services.launching.doctor import Finding
+from services.launching.gpu_check import Gpu
 from services.launching.home import Home, RoleRecord, write_roles
 from services.launching.keyring import Keyring
 
@@ -35,6 +36,30 @@ def config(tmp_path: Path) -> Config:
 
 def levels(findings: list[Finding], what: str) -> list[str]:
     return [finding.level for finding in findings if finding.what == what]
+
+
+GPU = Gpu("cuda:0", "NVIDIA H200", 140_000_000_000, 150_000_000_000)
+
+
+def with_torch(config: Config, device: str = "auto") -> Config:
+    return replace(config, llm=replace(config.llm, embed=Model("m", "torch", device=device)))
+
+
+def test_torch_is_told_of_only_where_it_is_or_should_be(config: Config) -> None:
+    assert not list(doctor.torch(config, ""))
+    (missing,) = doctor.torch(with_torch(config), "")
+    assert (missing.level, missing.says) == ("blocks", "not installed, and llm.embed wants it")
+    (bare,) = doctor.torch(config, "2.13.0", list)
+    assert (bare.level, bare.says) == ("ok", "2.13.0, no GPU: its models run on the processor")
+
+
+def test_a_gpu_is_shown_with_its_memory_and_one_that_is_not_there_blocks(config: Config) -> None:
+    for device in ("auto", "cpu", "cuda", "cuda:0"):
+        (found,) = doctor.torch(with_torch(config, device), "2.13.0", lambda: [GPU])
+        assert (found.level, found.says) == ("ok", "2.13.0, cuda:0 NVIDIA H200, 140.0 of 150.0 GB free")
+    (lost,) = doctor.torch(with_torch(config, "cuda:1"), "2.13.0", lambda: [GPU])
+    assert lost.level == "blocks"
+    assert lost.says.endswith("llm.embed wants cuda:1")
 
 
 def test_an_old_python_blocks() -> None:

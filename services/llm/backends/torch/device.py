@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from clients.config import Model
 from clients.errors import ConfigError, TooLarge
+from services.llm.machine import available_bytes
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Packed tokens of a pass: a processor multiplies larger ones no faster, a GPU is idle below it.
@@ -60,7 +60,7 @@ class Place:
         """Memory for a model; 0 when the system does not tell."""
         if self.is_cuda:
             return int(torch.cuda.mem_get_info(self.device)[0])
-        return _available_bytes(Path("/proc/meminfo"))
+        return available_bytes()
 
     def check_fits(self, num_bytes: int, what: str) -> None:
         """Raise TooLarge when there is no room for ``num_bytes``; says what is needed and what is free."""
@@ -104,10 +104,3 @@ def _device(name: str) -> Any:
             help="ragq doctor shows what torch sees; device: cpu always works",
         )
     return torch.device("cuda", number)
-
-
-def _available_bytes(meminfo: Path) -> int:
-    if not meminfo.is_file():
-        return 0
-    match = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo.read_text(encoding="utf-8"), re.MULTILINE)
-    return int(match.group(1)) << 10 if match else 0
