@@ -14,6 +14,8 @@ from services.service import Call
 from .tally import Tallied, Tally
 
 CHECK_S = 0.1
+# Models that left are closed in threads of their own; a process that ends waits so long for them.
+CLOSE_S = 10.0
 
 
 class Filling(Protocol):
@@ -146,13 +148,15 @@ class Seat(Generic[M]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let go of the model at once; calls under way get an error from it."""
+        """Let go of every model at once; calls under way get an error from theirs."""
         with self._changed:
             self._is_closed = True
             held, self.held = self.held, None
             self._changed.notify_all()
         if held is not None:
             self._end(held)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._leaving, CLOSE_S)
 
     def _retire(self, held: Held[M]) -> None:
         with self._changed:
@@ -166,3 +170,4 @@ class Seat(Generic[M]):
             if held in self._leaving:
                 self._leaving.remove(held)
             self._past += held.tally.done
+            self._changed.notify_all()
