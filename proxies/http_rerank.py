@@ -168,7 +168,7 @@ def _listed(found: list[Ranked], body: RerankBody, reply: Scores, version: str) 
         "model": reply.model,
         "results": results,
         "usage": _usage(reply),
-        "meta": {"api_version": {"version": version}, "truncated": reply.truncated},
+        "meta": {"api_version": {"version": version}, "truncated": reply.truncated, "score_kind": reply.kind},
     }
 
 

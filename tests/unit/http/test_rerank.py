@@ -25,7 +25,8 @@ def test_results_come_best_first_with_logit_and_its_expit(http: TestClient, path
         assert set(result) == {"index", "relevance_score", "logit"}
         assert result["relevance_score"] == pytest.approx(1 / (1 + math.exp(-result["logit"])))
     assert found["usage"] == {"total_tokens": 6, "prompt_tokens": 6}
-    assert found["meta"] == {"api_version": {"version": "2" if "v2" in path else "1"}, "truncated": []}
+    version = {"version": "2" if "v2" in path else "1"}
+    assert found["meta"] == {"api_version": version, "truncated": [], "score_kind": "probability"}
 
 
 def test_scores_that_round_to_the_same_number_are_ordered_by_logit_and_then_as_given(http: TestClient) -> None:
