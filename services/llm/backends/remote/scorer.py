@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -146,9 +146,21 @@ class RemoteScorer:
                         "is its chat template or its head missing?", self.card.name)  # fmt: skip
         if self._options.scores:
             return shape, self._options.scores
+        told = _told_kind(value)
+        if told == "similarity":
+            return shape, "similarity"
+        if told:
+            return replace(shape, field="logit"), "logit"
         if shape.style == "tei" or not all(0.0 <= score <= 1.0 for score in scores):
             return shape, "logit"
         return shape, "probability"
+
+
+def _told_kind(value: Any) -> str:
+    """The scale that the face of another ragq tells; its probabilities come with their logits."""
+    meta = value.get("meta") if isinstance(value, Mapping) else None
+    kind = meta.get("score_kind") if isinstance(meta, Mapping) else None
+    return str(kind) if kind in get_args(ScoreKind) else ""
 
 
 def read_scores(value: Any, count: int, shape: Shape) -> list[float]:

@@ -50,6 +50,18 @@ def test_teis_logits_are_asked_for(server: Scripted, remote: Loader) -> None:
     assert body == {"query": "q", "texts": ["a", "b"], "raw_scores": True, "truncate": True}
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "score_read"), [("probability", "logit", 9.0), ("similarity", "similarity", 0.5)]
+)
+def test_another_ragq_tells_its_scale_and_its_logits(
+    told: str, kind: str, score_read: float, server: Scripted, remote: Loader
+) -> None:
+    results = [{"index": i, "relevance_score": 0.5, "logit": 9.0} for i in range(2)]
+    server.on(PATH, as_json({"results": results, "meta": {"score_kind": told}}))
+    scorer = remote.scorer(server.model())
+    assert (scorer.kind, score(scorer, "q", "a", "b")) == (kind, [score_read, score_read])
+
+
 def test_the_scale_may_be_set(server: Scripted, remote: Loader) -> None:
     assert remote.scorer(server.model(options={"scores": "similarity"})).kind == "similarity"
 
