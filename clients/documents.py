@@ -118,6 +118,8 @@ class Chunk:
         start, end: character offsets in the document's text.
         page: 1-based page; 0 where the format has none.
         heading: path of headings above it, joined by `` > ``.
+        is_enabled: whether searches find it.
+        is_edited: whether its text is not the one that it was cut with.
     """
 
     id: str
@@ -128,6 +130,8 @@ class Chunk:
     end: int
     page: int = 0
     heading: str = ""
+    is_enabled: bool = True
+    is_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

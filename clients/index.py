@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import adding, checkup
+from . import adding, checkup, editing
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
 from .chats import Chat, ChatId, Chats, Turn, Turns
 from .checkup import CheckingUp
@@ -24,6 +24,7 @@ from .documents import (
     Passage,
     Status,
 )
+from .editing import Editing
 from .ingest import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_OVERLAP,
@@ -127,11 +128,11 @@ CHATS = unary("index.chats", Nothing, Chats)
 DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
-    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS,
+    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS, *editing.METHODS,
 )  # fmt: skip
 
 
-class IndexClient(Adding, CheckingUp):
+class IndexClient(Adding, CheckingUp, Editing):
     """Collections, documents and search, as plain calls."""
 
     def collections(self) -> list[Collection]:

@@ -85,8 +85,9 @@ class Examiner:
     def _documents(self, shelf: Shelf, request: Checkup) -> Steps:
         """Documents whose chunks are not all there are made anew from their originals."""
         broken = self._catalog.documents.incomplete(shelf.id)
-        if broken and request.repair:
-            self._catalog.jobs.redo([id_ for id_, _ in broken])
+        if request.repair:
+            for id_, _ in broken:
+                self._catalog.jobs.redo(id_)
         if broken:
             yield _finding(shelf.name, "incomplete_document", [name for _, name in broken], is_mended=request.repair)
 

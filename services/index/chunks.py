@@ -20,6 +20,10 @@ MAX_PAGE = 1000
 MAX_AROUND = 50
 
 
+BY_ID_OR_FORMER = """SELECT * FROM chunks WHERE id = :id
+UNION ALL SELECT c.* FROM former_chunks f JOIN chunks c ON c.key = f.chunk_key WHERE f.id = :id LIMIT 1"""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A span of a document's text, cut to be a chunk: ``text == document[start:end]``.
@@ -147,7 +151,7 @@ class Chunks:
         """Ids of all chunks that the stores should hold."""
         rows = self._database.read().execute(
             """SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
-            WHERE d.collection_id = ? AND d.status = 'ready'""",
+            WHERE d.collection_id = ? AND d.status = 'ready' AND c.is_enabled""",
             (collection_id,),
         )
         return {row[0] for row in rows}
@@ -162,13 +166,13 @@ class Chunks:
         return map(_stored, rows)
 
     def found(self, ids: Sequence[str]) -> dict[str, Found]:
-        """Chunks of ready documents by their ids; the others are left out."""
+        """Chunks that searches may find, by their ids; the others are left out."""
         rows = self._database.read().execute(
             """SELECT c.*, d.name AS document FROM chunks c JOIN documents d ON d.id = c.document_id
-            WHERE d.status = 'ready' AND c.id IN (SELECT value FROM json_each(?))""",
+            WHERE d.status = 'ready' AND c.is_enabled AND c.id IN (SELECT value FROM json_each(?))""",
             (json.dumps(list(ids)),),
         )
-        return {row["id"]: Found(_chunk(row), row["document"]) for row in rows}
+        return {row["id"]: Found(chunk_of(row), row["document"]) for row in rows}
 
     def page(self, document_id: str, offset: int, limit: int) -> ChunkPage:
         """A page of a document's chunks in their order."""
@@ -180,23 +184,23 @@ class Chunks:
             "SELECT * FROM chunks WHERE document_id = ? ORDER BY position LIMIT ? OFFSET ?",
             (document_id, limit, offset),
         )
-        return ChunkPage([_chunk(row) for row in rows], total)
+        return ChunkPage([chunk_of(row) for row in rows], total)
 
     def around(self, id_: str, reach: int) -> tuple[Chunk, list[Chunk], list[Chunk]]:
         """A chunk with the chunks before and after it; NotFound."""
         if not 0 <= reach <= MAX_AROUND:
             raise BadRequest(f"around: 0 to {MAX_AROUND} neighbours")
         read = self._database.read()
-        row = read.execute("SELECT * FROM chunks WHERE id = ?", (id_,)).fetchone()
+        row = read.execute(BY_ID_OR_FORMER, {"id": id_}).fetchone()
         if row is None:
-            raise NotFound(f"there is no chunk '{id_}'", help="its document may have been deleted or indexed anew")
+            raise no_chunk(id_)
         at = row["position"]
         rows = read.execute(
             "SELECT * FROM chunks WHERE document_id = ? AND position BETWEEN ? AND ? ORDER BY position",
             (row["document_id"], at - reach, at + reach),
         )
-        near = [_chunk(r) for r in rows]
-        return _chunk(row), [c for c in near if c.position < at], [c for c in near if c.position > at]
+        near = [chunk_of(r) for r in rows]
+        return chunk_of(row), [c for c in near if c.position < at], [c for c in near if c.position > at]
 
     def stale(self, limit: int) -> list[tuple[int, str]]:
         """Collection numbers and ids of chunks that the stores should forget."""
@@ -211,13 +215,19 @@ class Chunks:
             tx.executemany("DELETE FROM stale_chunks WHERE collection_id = ? AND chunk_id = ?", forgotten)
 
 
+def no_chunk(id_: str) -> NotFound:
+    """What is raised for an id that no chunk has."""
+    return NotFound(f"there is no chunk '{id_}'", help="its document may have been deleted or indexed anew")
+
+
 def _stored(row: sqlite3.Row) -> Stored:
     raw = row["vector"] if "vector" in row.keys() else None  # noqa: SIM118 - a sqlite3.Row iterates over its values
     vector = None if raw is None else np.frombuffer(raw, np.float32)
     return Stored(row["key"], row["id"], row["document_id"], row["text"], row["heading"], vector)
 
 
-def _chunk(row: sqlite3.Row) -> Chunk:
+def chunk_of(row: sqlite3.Row) -> Chunk:
+    """The chunk of a row of the table."""
     return Chunk(
         row["id"],
         row["document_id"],
@@ -227,4 +237,6 @@ def _chunk(row: sqlite3.Row) -> Chunk:
         row["end"],
         row["page"],
         row["heading"],
+        bool(row["is_enabled"]),
+        row["as_cut"] is not None,
     )

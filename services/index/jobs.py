@@ -172,13 +172,14 @@ class Jobs:
             ).fetchone()
             return self._reopen(tx, row)
 
-    def redo(self, document_ids: Sequence[str]) -> None:
-        """New jobs for documents that are called ready, and have to be made anew from their originals."""
+    def redo(self, document_id: str) -> OpenJob:
+        """A new job for a document that is called ready, and is to be made anew from its original."""
         with self._database.write() as tx:
-            for id_ in document_ids:
-                self._documents.requeue(tx, id_)
-                row = tx.execute(f"{SELECT} WHERE d.id = ?", (id_,)).fetchone()
-                self._reopen(tx, row)
+            self._documents.requeue(tx, document_id)
+            row = tx.execute(f"{SELECT} WHERE d.id = ?", (document_id,)).fetchone()
+            job = self._reopen(tx, row)
+        self.finish(job.id)
+        return job
 
     def _reopen(self, tx: sqlite3.Connection, row: sqlite3.Row) -> OpenJob:
         chunking = Chunking(row["size"], row["overlap"], bool(row["by_line"]))

@@ -12,6 +12,7 @@ from clients.config import Config
 
 from .catalog import Catalog
 from .checkup import Examiner
+from .editing import Editor
 from .embedding import LLM, Embedding
 from .ingest import Ingest, Rest
 from .intake import Intake
@@ -44,6 +45,7 @@ class Parts:
     publisher: Publisher
     searcher: Searcher
     examiner: Examiner
+    editor: Editor
     parser: Parser
     ingest: Ingest
 
@@ -104,9 +106,22 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         time.monotonic,
     )
     searcher = Searcher(catalog, store, keywords, llm, time.monotonic)
+    editor = Editor(catalog, publisher, llm, time.time)
     examiner = Examiner(catalog, store, publisher, originals)
     return Parts(
-        lock, database, catalog, originals, uploads, store, keywords, publisher, searcher, examiner, parser, ingest
+        lock,
+        database,
+        catalog,
+        originals,
+        uploads,
+        store,
+        keywords,
+        publisher,
+        searcher,
+        examiner,
+        editor,
+        parser,
+        ingest,
     )
 
 

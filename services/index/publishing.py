@@ -48,6 +48,12 @@ class Publisher:
                     for document in complete:
                         self._catalog.documents.ready(tx, document.id)
 
+    def renew(self, shelf: Shelf, ids: Sequence[str]) -> None:
+        """Let the stores forget what is stale, and learn chunks that a person changed."""
+        with self._lock:
+            self._sweep()
+            self._put(shelf, list(self._catalog.documents.chunks.by_id(ids)))
+
     def open(self, shelf: Shelf) -> None:
         """Make room for a collection, so that a search meets an empty one instead of none."""
         with self._lock:

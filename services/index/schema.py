@@ -54,7 +54,15 @@ CREATE TABLE turns (
     collection TEXT NOT NULL, created_at REAL NOT NULL, detail TEXT NOT NULL);
 CREATE INDEX turns_of_chat ON turns(chat_id, key);
 """
-MIGRATIONS = (FIRST,)
+# Chunks that a person changed: the text as it was cut, and the ids that they had before.
+EDITS = """
+ALTER TABLE chunks ADD COLUMN is_enabled INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE chunks ADD COLUMN as_cut TEXT;
+CREATE TABLE former_chunks (
+    id TEXT PRIMARY KEY, chunk_key INTEGER NOT NULL REFERENCES chunks(key) ON DELETE CASCADE) WITHOUT ROWID;
+CREATE INDEX former_of_chunk ON former_chunks(chunk_key);
+"""
+MIGRATIONS = (FIRST, EDITS)
 
 
 class Database:

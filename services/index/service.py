@@ -16,10 +16,11 @@ from .handlers.adding import AddingHandlers, Given
 from .handlers.chats import ChatHandlers
 from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
+from .handlers.editing import EditingHandlers
 from .parts import open_parts
 
 
-class IndexService(DocumentHandlers, AddingHandlers, ChatHandlers, CheckupHandlers, Service):
+class IndexService(DocumentHandlers, AddingHandlers, ChatHandlers, CheckupHandlers, EditingHandlers, Service):
     """Serves every method of `clients.index`.
 
     Args:

@@ -50,6 +50,26 @@ def test_search_and_ask_find_the_passage(toy_mesh: LiveMesh, notes: str) -> None
     assert asked.stdout.startswith("The wing gives lift to the plane. [1]\n\n[1] ")
 
 
+def test_a_chunk_is_changed_and_found_by_its_new_words(toy_mesh: LiveMesh, tmp_path: Path) -> None:
+    (tmp_path / "kites.txt").write_text("Kites fly on strings. Drums make noise.")
+    assert toy_mesh.run("add", str(tmp_path / "kites.txt"), "-c", "cli-edited").returncode == 0
+    (document,) = json.loads(toy_mesh.run("documents", "-c", "cli-edited", "--json").stdout)["documents"]
+    (chunk,) = json.loads(toy_mesh.run("chunks", "list", document["id"], "--json").stdout)["chunks"]
+    first, second = json.loads(toy_mesh.run("chunks", "split", chunk["id"], "--before", "Drums", "--json").stdout)
+    assert (first["text"], second["text"]) == ("Kites fly on strings.", "Drums make noise.")
+    edited = json.loads(toy_mesh.run("chunks", "edit", second["id"], "Flutes sound soft.", "--json").stdout)[0]
+    found = json.loads(toy_mesh.run("search", "flutes", "-c", "cli-edited", "--json").stdout)
+    assert found["hits"][0]["chunk_id"] == edited["id"]
+    assert toy_mesh.run("chunks", "off", edited["id"]).returncode == 0
+    found = json.loads(toy_mesh.run("search", "flutes", "-c", "cli-edited", "--mode", "keyword", "--json").stdout)
+    assert found["hits"] == []
+    checked = toy_mesh.run("fsck", "--probe")
+    assert checked.returncode == 0, checked.stdout
+    assert "everything agrees" in checked.stdout
+    assert toy_mesh.run("chunks", "recut", document["id"], "--yes").returncode == 0
+    assert json.loads(toy_mesh.run("chunks", "list", document["id"], "--json").stdout)["chunks"] == [chunk]
+
+
 def test_a_failed_document_is_listed_and_makes_exit_code_1(toy_mesh: LiveMesh, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "good.txt").write_text("good")

@@ -7,6 +7,7 @@ COMMANDS: dict[str, str] = {
     "add": "ui.cli.add:add",
     "collections": "ui.cli.collections:collections",
     "documents": "ui.cli.documents:documents",
+    "chunks": "ui.cli.chunks:chunks",
     "search": "ui.cli.search:search",
     "ask": "ui.cli.ask:ask",
     "embed": "ui.cli.embed:embed",
