@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from services.service import Call
 
 from .backends.base import Embedder, Prepared
 from .cache import Cache, key_of
-from .flights import Flights
+from .flights import Flights, always
 from .tally import Tally
 
 CACHE_BYTES = 64 << 20
@@ -64,13 +64,20 @@ class Embedding:
         cache_bytes: memory for vectors of texts; the same again for vectors of tokens.
         dimension: length of the vectors unless a call says otherwise; 0 means all of it.
         instruction: what queries are told to be unless a call says otherwise; empty means the model's own.
+        is_quiet: whether no other model of this process works.
 
     Raises:
         BadRequest: the model's vectors cannot be cut to ``dimension``.
     """
 
     def __init__(
-        self, embedder: Embedder, cache_bytes: int = CACHE_BYTES, *, dimension: int = 0, instruction: str = ""
+        self,
+        embedder: Embedder,
+        cache_bytes: int = CACHE_BYTES,
+        *,
+        dimension: int = 0,
+        instruction: str = "",
+        is_quiet: Callable[[], bool] = always,
     ) -> None:
         check_dimension(embedder.card, dimension)
         self.embedder = embedder
@@ -78,7 +85,7 @@ class Embedding:
         self._vectors: Cache[Remembered] = Cache(cache_bytes)
         self._tokens: Cache[Remembered] = Cache(cache_bytes)
         self._flights: Flights[Prepared, Remembered] = Flights(
-            "embed", embedder, self._run, lambda text: text.wants_tokens
+            "embed", embedder, self._run, lambda text: text.wants_tokens, is_quiet
         )
 
     @property

@@ -89,6 +89,11 @@ class Flight(Generic[C, R]):
                 passenger.news.set()
 
 
+def always() -> bool:
+    """Yes."""
+    return True
+
+
 class Flights(Generic[C, R]):
     """The queue and the streams of one model; safe for any number of threads.
 
@@ -98,6 +103,7 @@ class Flights(Generic[C, R]):
         run: one forward pass: the results of a batch, or for single ones of it what went wrong; told whether
             nothing else waits or runs.
         group: only what has the same one goes through together.
+        is_quiet: whether no other model of this process works; asked before a pass that would be alone.
     """
 
     def __init__(
@@ -106,8 +112,9 @@ class Flights(Generic[C, R]):
         carrier: Carrier,
         run: Callable[[list[C], bool], Sequence[R | RagqError]],
         group: Callable[[C], Hashable],
+        is_quiet: Callable[[], bool] = always,
     ) -> None:
-        self._name, self._run, self._group = name, run, group
+        self._name, self._run, self._group, self._is_quiet = name, run, group, is_quiet
         self._flights: dict[bytes, Flight[C, R]] = {}
         self._batcher: Batcher[Flight[C, R]] = Batcher(carrier.max_waste_tokens, carrier.budget_tokens, self._forget)
         self._lock = threading.Lock()
@@ -232,7 +239,7 @@ class Flights(Generic[C, R]):
 
     def _fly(self, flights: list[Flight[C, R]], is_alone: bool) -> None:
         try:
-            outcomes = self._run([flight.cargo for flight in flights], is_alone)
+            outcomes = self._run([flight.cargo for flight in flights], is_alone and self._is_quiet())
         except RagqError as error:
             outcomes = [error] * len(flights)
         except Exception as error:  # whatever a runtime raises, the calls that wait must hear of it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from services.service import Call
 
 from .backends.base import PreparedPair, Scorer
 from .cache import Cache, key_of
-from .flights import Flights
+from .flights import Flights, always
 from .tally import Tally
 
 log = logging.getLogger(__name__)
@@ -54,13 +54,23 @@ class Reranking:
         scorer: the model.
         cache_bytes: memory for remembered scores.
         instruction: what makes a document fit unless a call says otherwise; empty means the model's own.
+        is_quiet: whether no other model of this process works.
     """
 
-    def __init__(self, scorer: Scorer, cache_bytes: int = CACHE_BYTES, *, instruction: str = "") -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        cache_bytes: int = CACHE_BYTES,
+        *,
+        instruction: str = "",
+        is_quiet: Callable[[], bool] = always,
+    ) -> None:
         self.scorer = scorer
         self._instruction = instruction
         self._cache: Cache[Scored] = Cache(cache_bytes)
-        self._flights: Flights[PreparedPair, Scored] = Flights("rerank", scorer, self._run, lambda pair: pair.shared)
+        self._flights: Flights[PreparedPair, Scored] = Flights(
+            "rerank", scorer, self._run, lambda pair: pair.shared, is_quiet
+        )
         self._has_warned = False
 
     @property

@@ -79,6 +79,7 @@ class Role(Generic[M]):
         self._looking = threading.Lock()
         self._loading = threading.Lock()
         self._error: RagqError | None = None
+        self._is_closed = False
         self._remark = ""
 
     @contextmanager
@@ -112,21 +113,22 @@ class Role(Generic[M]):
         return str(self._error) if self._error else "loading"
 
     @property
+    def is_busy(self) -> bool:
+        """Whether its model works, or has work to do."""
+        held = self.seat.held
+        return held is not None and held.is_busy
+
+    @property
     def remark(self) -> str:
         """What else there is to say of it; may be empty."""
         if self._remark or self.settings == self.section:
             return self._remark
         return f"chosen instead of {self.section.name}"
 
-    def fill(self, seen: RagqError | None = None, call: Call | None = None) -> None:
-        """Load the model; a failure becomes the role's status.
-
-        Args:
-            seen: the failure that makes a caller try again; another one since then was somebody else's try.
-            call: who waits for it.
-        """
-        with self._alone(call):
-            if self.settings.name == NONE or self.seat.held is not None or self._error is not seen:
+    def fill(self) -> None:
+        """Load the model; a failure becomes the role's status."""
+        with self._alone(None):
+            if self.settings.name == NONE or self.seat.held is not None or self._is_closed:
                 return
             self._error = None
             try:
@@ -167,20 +169,27 @@ class Role(Generic[M]):
 
     def close(self) -> None:
         """Let go of the model; calls under way get an error."""
+        self._is_closed = True
         self._error = ModelNotLoaded(f"the model to {self.name} was put away", help="try again")
         self.seat.close()
 
     def _take(self, call: Call) -> Held[M]:
         self.follow()
+        self._try_again()
         while True:
             self.seat.wait(lambda: bool(self.seat.held or self._error or self.settings.name == NONE), call)
-            if isinstance(self._error, PASSING):
-                self.fill(self._error, call)
             held = self.seat.take()
             if held is not None:
                 return held
             if self._error or self.settings.name == NONE:
                 raise self._failure()
+
+    def _try_again(self) -> None:
+        """Look once more for a model that was missing, in a thread of its own: it may take longer than a call has."""
+        with self._looking:
+            if isinstance(self._error, PASSING) and not self._is_closed:
+                self._error = None
+                self.fill_later()
 
     # -- loading ---------------------------------------------------------------------------------
 

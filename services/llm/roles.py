@@ -53,9 +53,13 @@ class Roles:
                 name, section, Loader(load, partial(_measure, site, name)), Choice(home / "roles", name, section)
             )
 
-        embed = role("embed", config.embed, partial(_embedding, site, cache_bytes))
-        rerank = role("rerank", config.rerank, partial(_reranker, site, cache_bytes, embed))
+        def quiet_but(own: RoleName) -> Callable[[], bool]:
+            return lambda: not any(role.is_busy for role in others if role.name != own)
+
+        embed = role("embed", config.embed, partial(_embedding, site, cache_bytes, quiet_but("embed")))
+        rerank = role("rerank", config.rerank, partial(_reranker, site, cache_bytes, quiet_but("rerank"), embed))
         generate = role("generate", config.generate, partial(_generator, site))
+        others: tuple[AnyRole, ...] = (embed, rerank, generate)
         return cls(embed, rerank, generate, threads)
 
     def infos(self) -> list[ModelInfo]:
@@ -103,18 +107,22 @@ def _needs(site: Site, role: RoleName, settings: Model) -> Needs | None:
         return None  # loading it tells what is wrong
 
 
-def _embedding(site: Site, cache_bytes: int, settings: Model) -> Embedding:
+def _embedding(site: Site, cache_bytes: int, is_quiet: Callable[[], bool], settings: Model) -> Embedding:
     embedder = backend(settings.backend).embedder(settings, site)
     embedder.run(embedder.prepare(["warm"], "query"))
-    return Embedding(embedder, cache_bytes, dimension=settings.dimension, instruction=settings.instruction)
+    return Embedding(
+        embedder, cache_bytes, dimension=settings.dimension, instruction=settings.instruction, is_quiet=is_quiet
+    )
 
 
-def _reranker(site: Site, cache_bytes: int, embed: Role[Embedding], settings: Model) -> Reranker:
+def _reranker(
+    site: Site, cache_bytes: int, is_quiet: Callable[[], bool], embed: Role[Embedding], settings: Model
+) -> Reranker:
     if settings.name == MAXSIM:
         return _max_sim(embed)
     scorer = backend(settings.backend).scorer(settings, site)
     scorer.run(scorer.prepare([("warm", "warm")]))
-    return Reranking(scorer, cache_bytes, instruction=settings.instruction)
+    return Reranking(scorer, cache_bytes, instruction=settings.instruction, is_quiet=is_quiet)
 
 
 def _max_sim(embed: Role[Embedding]) -> Reranker:

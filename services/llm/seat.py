@@ -53,6 +53,12 @@ class Held(Generic[M]):
         model: object = self.model
         return model.tally if isinstance(model, Tallied) else Tally(num_running=self.num_calls)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it works, or has work to do."""
+        tally = self.tally
+        return bool(tally.num_running or tally.num_waiting)
+
 
 class Seat(Generic[M]):
     """The place of one model; safe for any number of threads.

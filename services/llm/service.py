@@ -63,11 +63,18 @@ class LLMService(Service):
         self.roles = Roles.of(config.llm, config.home)
 
     def start(self) -> None:
-        """Load the small models at once and the writer behind them, so that searching works first."""
+        """Load the small models at once and the writer behind them, so that searching works first.
+
+        A model behind a server may be long in coming, and must not keep the others waiting.
+        """
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        self.roles.embed.fill()
-        self.roles.rerank.fill()
+        roles: tuple[AnyRole, ...] = (self.roles.embed, self.roles.rerank)
+        for role in roles:
+            if role.settings.url:
+                role.fill_later()
+            else:
+                role.fill()
         self.roles.generate.fill_later()
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from clients.llm import Role, Scores
+from services.llm.tally import Tally
 from services.models import Card
 from services.service import Call
 
@@ -43,6 +44,11 @@ class MaxSim:
     def card(self) -> Card:
         """The embedding model's, under its own name."""
         return replace(self._card(), name="maxsim", roles=("rerank",))
+
+    @property
+    def tally(self) -> Tally:
+        """Nothing: what goes through the embedding model is counted there."""
+        return Tally()
 
     def score(self, pairs: Sequence[tuple[str, str]], call: Call, *, instruction: str = "") -> Scores:
         """Score (query, document) pairs; a text without tokens scores 0."""

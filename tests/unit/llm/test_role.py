@@ -133,6 +133,19 @@ def test_calls_during_a_second_attempt_wait_for_it_and_none_makes_a_third(stock,
     role.close()
 
 
+def test_a_second_attempt_that_hangs_holds_no_call_beyond_its_own_time(stock, tmp_path):
+    role = role_of(stock, tmp_path, "m9")
+    role.fill()
+    stock.gate.clear()
+    start = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            number(role, timeout_s=0.1)
+    assert time.monotonic() - start < 5
+    stock.gate.set()
+    role.close()
+
+
 @pytest.mark.parametrize(
     ("failure", "words"),
     [

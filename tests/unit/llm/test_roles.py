@@ -161,3 +161,26 @@ def test_the_processes_of_a_service_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.setattr("services.llm.machine.num_cores", lambda: 9)
     assert [Roles.of(LLM(num_workers=n), tmp_path).threads for n in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     assert Roles.of(LLM(num_workers=2, threads=6), tmp_path).threads == 6
+
+
+def test_a_pass_of_one_role_is_not_alone_while_another_role_works(tmp_path):
+    some = roles(tmp_path)
+    for role in (some.embed, some.rerank, some.generate):
+        role.fill()
+    embedding = some.embed.peek()
+    assert embedding is not None
+    told = []
+    really = embedding.embedder.run
+
+    def run(batch, *, is_alone=False):
+        told.append(is_alone)
+        return really(batch)
+
+    embedding.embedder.run = run
+    embedding.embed(["one"], "document", call())
+    with some.generate.lend(call()):
+        embedding.embed(["two"], "document", call())
+    with some.rerank.lend(call()):
+        embedding.embed(["three"], "document", call())
+    assert told == [True, False, True], "a reranker without a pass under way leaves the cores to others"
+    some.close()
