@@ -58,7 +58,8 @@ class Model:
     """A model for one role.
 
     Attributes:
-        name: of a model in the models directory, or a path; ``none`` leaves the role empty.
+        name: of a model in the models directory, or a path; ``none`` leaves the role without one, and an empty
+            name in a configuration means the profile's.
         backend: ``openvino``, ``torch``, ``remote``, ``toy``; others come by extras.
         dtype: ``auto`` is bf16 where the processor has it, else fp32.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``; for backends that have a choice.
@@ -89,12 +90,14 @@ class LLM(Service):
     """The LLM service: a model per role.
 
     Attributes:
+        profile: the models of all roles in one word; a role that names a model has that one.
         threads: processor threads for one worker; 0 means the cores but one, divided by ``num_workers``, at least one.
         cache_mb: memory for remembered vectors, and as much again for remembered scores.
     """
 
     front_end: Endpoint = field(default_factory=lambda: Endpoint(7781))
     back_end: Endpoint = field(default_factory=lambda: Endpoint(7782))
+    profile: Literal["embedded", "embedded-light", "better", "qwen3", "bge"] = "embedded"
     embed: Model = field(default_factory=lambda: Model("multilingual-e5-small"))
     rerank: Model = field(default_factory=lambda: Model("maxsim"))
     generate: Model = field(default_factory=lambda: Model("smollm2-135m-instruct"))

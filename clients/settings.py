@@ -16,6 +16,7 @@ from .checks import problems
 from .config import Config
 from .endpoint import Endpoint
 from .errors import BadRequest, ConfigError
+from .profiles import unnamed, with_profile
 from .reading import convert
 from .schema import config_schema, defaults, hint_of, hints, masked
 from .sources import Given, find_file, from_env, from_file, from_flags
@@ -155,9 +156,10 @@ def _build(given: Iterable[Given]) -> Config:
         for name in item.path[:-1]:
             below = _section(below, name)
         below[item.path[-1]] = {} if item.value == {} else item.value
-    built = _over(Config(), Config, tree, ())
+    default = Config()
+    built = _over(replace(default, llm=unnamed(default.llm)), Config, tree, ())
     assert isinstance(built, Config)
-    return built
+    return replace(built, llm=with_profile(built.llm))
 
 
 def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:

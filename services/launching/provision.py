@@ -14,7 +14,19 @@ from rich.progress import Progress as Bar
 
 from clients.config import Config, Model
 from clients.errors import ModelNotLoaded
-from services.models import PULLABLE, OnProgress, Progress, Pullable, Shelf
+from services.models import (
+    HUB_MODELS,
+    PULLABLE,
+    Card,
+    ChatDtype,
+    HubReader,
+    Offer,
+    OnProgress,
+    Progress,
+    Pullable,
+    Shelf,
+    pull_offer,
+)
 
 ON_DISK = frozenset({"openvino", "torch"})
 NO_MODEL = frozenset({"", "none", "maxsim"})
@@ -58,8 +70,8 @@ def provide(config: Config, say: Callable[[str], None], console: Console) -> Non
     for role, name in lacking.items():
         if all(name != model.name for model in PULLABLE):
             raise ModelNotLoaded(
-                f"llm.{role}.name: the model '{name}' is neither on this machine nor one that can be pulled",
-                help=_cure(role),
+                f"llm.{role}.name: the model '{name}' is neither on this machine nor one that comes by itself",
+                help=_cure(role, name),
             )
     models = pullables(set(lacking.values()))
     for line in announcement(models, shelf):
@@ -79,18 +91,23 @@ def pullables(names: set[str]) -> list[Pullable]:
 def announcement(models: list[Pullable], shelf: Shelf) -> list[str]:
     """What is going to be downloaded, how much, and where to."""
     total = sum(model.sources[0].download_bytes for model in models)
-    lines = [f"Getting {len(models)} model{'s' if len(models) > 1 else ''}, {_mb(total)}, once, into {shelf.directory}"]
+    lines = [
+        f"Getting {len(models)} model{'s' if len(models) > 1 else ''}, {megabytes(total)}, once, into {shelf.directory}"
+    ]
     return lines + [
-        f"  {model.name}: {_mb(model.sources[0].download_bytes)}, {model.summary} ({model.sources[0]})"
+        f"  {model.name}: {megabytes(model.sources[0].download_bytes)}, {model.summary} ({model.sources[0]})"
         for model in models
     ]
 
 
-def _mb(num_bytes: int) -> str:
+def megabytes(num_bytes: int) -> str:
+    """A size as people read it."""
     return f"{num_bytes / 1e6:.0f} MB"
 
 
-def _cure(role: str) -> str:
+def _cure(role: str, name: str) -> str:
+    if name in {model.name for model in HUB_MODELS}:
+        return f"ragq models pull {name} gets it from the hub\n  {_without(role)}"
     known = ", ".join(model.name for model in PULLABLE)
     return f"known: {known}; 'ragq models add PATH' takes one of your own\n  {_without(role)}"
 
@@ -103,6 +120,13 @@ def pull(shelf: Shelf, name: str, console: Console) -> None:
     """Get a model or a profile, with a bar on a terminal and a line now and then elsewhere."""
     with ExitStack() as stack:
         shelf.pull(name, _bar(stack, console) if console.is_terminal else _lines(console))
+
+
+def pull_from_hub(shelf: Shelf, hub: HubReader, offer: Offer, console: Console, dtype: ChatDtype) -> Card:
+    """Get a model of a hub, shown as ``pull`` shows it."""
+    with ExitStack() as stack:
+        show = _bar(stack, console) if console.is_terminal else _lines(console)
+        return pull_offer(shelf, hub, offer, show, dtype=dtype)
 
 
 def _bar(stack: ExitStack, console: Console) -> OnProgress:
@@ -134,6 +158,6 @@ def _lines(console: Console) -> OnProgress:
             progress.stage == "done" and shown.get(progress.name, 0.0) < 1
         ):
             shown[progress.name] = share
-            click.echo(f"  {progress.name}: {share:.0%} of {_mb(progress.bytes_total)}", file=console.file)
+            click.echo(f"  {progress.name}: {share:.0%} of {megabytes(progress.bytes_total)}", file=console.file)
 
     return show

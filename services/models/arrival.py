@@ -15,20 +15,21 @@ from .gguf import read_header, repack
 from .manifest import REPACKED
 from .pickled import convert as convert_pickled
 
+How = Literal["copy", "link", "move"]
 ChatDtype = Literal["int8", "fp16", "none"]
 
 
-def take(path: Path, whole: Path, *, link: bool) -> None:
+def take(path: Path, whole: Path, *, how: How = "copy") -> None:
     """Take what is needed of a model's files."""
     if path.is_file():
-        _place_file(path, whole / path.name, link=link)
+        _place_file(path, whole / path.name, how)
         return
     for name in needed(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()):
         if Path(name).name in PICKLED:
             convert_pickled(path / name, whole / WEIGHTS)
         else:
             (whole / name).parent.mkdir(exist_ok=True)
-            _place_file(path / name, whole / name, link=link)
+            _place_file(path / name, whole / name, how)
 
 
 def finish(whole: Path, card: Card, dtype: ChatDtype) -> Card:
@@ -52,10 +53,12 @@ def _revision(whole: Path, card: Card) -> str:
     return digest.hexdigest()[:16]
 
 
-def _place_file(file: Path, target: Path, *, link: bool) -> None:
+def _place_file(file: Path, target: Path, how: How) -> None:
     if file.suffix == ".gguf" and read_header(file).unreadable:
         repack(file, target)
-    elif link:
+    elif how == "link":
         target.symlink_to(file)
+    elif how == "move":
+        file.replace(target)
     else:
         shutil.copyfile(file, target)

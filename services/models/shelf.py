@@ -17,18 +17,20 @@ from pathlib import Path
 
 from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound, RagqError, TooLarge, Unreachable
 
-from .arrival import ChatDtype, finish, take
+from .arrival import ChatDtype, How, finish, take
 from .card import Card, renamed
 from .description import describe, read_card
 from .fetch import OnProgress, Report, gather
 from .gguf import repack
 from .known import PULLABLE, find
-from .manifest import REPACKED, Pullable, Source
+from .manifest import REPACKED, Hub, Pullable, Source
 from .packed_e5 import convert as convert_packed_e5
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 WORK_PREFIX = ".pull-"
 STALE_S = 24 * 3600.0
+PARTIAL_PREFIX = ".part-"
+PARTIAL_STALE_S = 7 * STALE_S
 CONVERTERS: dict[str, Callable[[Path, Path], None]] = {
     "packed_e5": convert_packed_e5,
     "repack": lambda source, directory: repack(source, directory / REPACKED),
@@ -124,16 +126,45 @@ class Shelf:
             raise NotFound(f"there is nothing at {path}")
         card = describe(path, converts=True)
         card = replace(renamed(card, name or card.name), source=str(path))
-        _check_name(card.name)
-        if self._place(card.name).exists():
-            raise AlreadyExists(f"a model called '{card.name}' is already here", help="give another name with --name")
+        how: How = "link" if link else "copy"
+
+        def fill(whole: Path) -> Card:
+            take(path, whole, how=how)
+            return finish(whole, card, dtype)
+
+        return self.admit(card.name, fill)
+
+    def admit(self, name: str, fill: Callable[[Path], Card]) -> Card:
+        """Put on the shelf what ``fill`` puts into a directory, whole or not at all.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        self.check_free(name)
         with self._workplace() as work:
             whole = work / "whole"
             whole.mkdir()
-            take(path, whole, link=link)
-            card = finish(whole, card, dtype)
-            whole.replace(self._place(card.name))
+            card = fill(whole)
+            whole.replace(self._place(name))
         return card
+
+    def check_free(self, name: str, num_bytes: int = 0) -> None:
+        """Whether a model of that name and size may come.
+
+        Raises:
+            BadRequest: the name is not allowed.
+            AlreadyExists: it is taken.
+            TooLarge: the disk has less room.
+        """
+        if self._place(name).exists():
+            raise AlreadyExists(f"a model called '{name}' is already here", help="give another name with --name")
+        self._check_space(num_bytes)
+
+    def partial(self, name: str) -> Path:
+        """A directory for what has come of a model so far; it outlives a kill for a week."""
+        place = self.directory / f"{PARTIAL_PREFIX}{name}"
+        place.mkdir(parents=True, exist_ok=True)
+        return place
 
     def remove(self, name: str) -> int:
         """Delete a model; gives the bytes that it took.
@@ -173,17 +204,20 @@ class Shelf:
         raise _failed(model, failures)
 
     def _pull_from(self, source: Source, model: Pullable, work: Path, on_progress: OnProgress) -> Card:
-        self._check_space(source)
+        grown = sum(content.num_bytes for content in source.contents) * (4 if source.converter else 1)
+        self._check_space(2 * source.download_bytes + grown)
         report = Report(model.name, source.download_bytes, on_progress)
         raw, whole = work / "raw", work / "whole"
         raw.mkdir()
-        gather(source, raw, report)
+        partial = self.partial(model.name) if isinstance(source, Hub) else raw
+        gather(source, raw, report, partial)
+        if partial != raw:
+            shutil.rmtree(partial)
         if source.converter:
             whole.mkdir()
             report("convert", report.bytes_total)
             CONVERTERS[source.converter](raw / source.contents[0].name, whole)
         else:
-            _only(raw, {content.name for content in source.contents})
             raw.rename(whole)
         card = replace(model.card, source=str(source), revision=source.contents[0].sha256[:16])
         card.write(whole)
@@ -197,21 +231,23 @@ class Shelf:
             whole.replace(place)
         return card
 
-    def _check_space(self, source: Source) -> None:
-        needed = 2 * source.download_bytes + sum(content.num_bytes for content in source.contents) * (
-            4 if source.converter else 1
-        )
+    def _check_space(self, needed: int) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.directory).free
         if free < needed:
-            raise TooLarge(f"{self.directory} has {free >> 20} MB free, {needed >> 20} MB are needed")
+            raise TooLarge(
+                f"{self.directory} has {free >> 20} MB free, {needed >> 20} MB are needed",
+                help="free some space, or set RAGQ_HOME to a larger disk",
+            )
 
     @contextmanager
     def _workplace(self) -> Iterator[Path]:
         """A hidden directory beside the models; what killed pulls left behind for a day goes."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        for left in self.directory.glob(f"{WORK_PREFIX}*"):
-            if time.time() - left.stat().st_mtime > STALE_S:
-                shutil.rmtree(left, ignore_errors=True)
+        for prefix, stale_s in ((WORK_PREFIX, STALE_S), (PARTIAL_PREFIX, PARTIAL_STALE_S)):
+            for left in self.directory.glob(f"{prefix}*"):
+                if time.time() - left.stat().st_mtime > stale_s:
+                    shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=self.directory))
         try:
             yield work
@@ -241,13 +277,6 @@ def _outside(path: Path) -> Shelved:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
-def _only(directory: Path, names: set[str]) -> None:
-    """Remove everything else: pip's log, its scratch directory."""
-    for entry in directory.iterdir():
-        if entry.name not in names:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def _failed(model: Pullable, failures: list[tuple[Source, RagqError]]) -> ModelNotLoaded:

@@ -370,6 +370,30 @@ def test_models_list_knows_what_can_be_pulled(ragq: Ragq) -> None:
     assert ragq("models", "list")[0] == 0
 
 
+def test_a_model_of_a_hub_is_shown_with_its_licence_before_it_comes_listed_and_removed(
+    ragq: Ragq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from .models.checkpoints import BERT, checkpoint_directory
+    from .models.hub_server import HubServer, serving
+
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with serving(HubServer(checkpoint_directory(tmp_path / "repository", BERT))) as hub:
+        pull = ("models", "pull", "owner/name", "--source", hub.address)
+        code, out, _ = ragq(*pull)
+        assert code == 1
+        assert "owner/name: 0 MB, licence mit" in out
+        assert hub.requests == []
+        code, out, _ = ragq(*pull, "--yes", "--name", "mine")
+        assert code == 0
+        assert "added mine (embed)" in out
+    (model,) = json.loads(ragq("models", "list", "--json")[1])["models"]
+    assert (model["name"], model["kind"], model["licence"], model["used_for"]) == ("mine", "encoder", "mit", [])
+    assert model["memory_bytes"] > 100 << 20
+    assert ragq("models", "list")[1].startswith("mine")
+    assert ragq("models", "remove", "mine", "--yes")[0] == 0
+    assert json.loads(ragq("models", "list", "--json")[1])["models"] == []
+
+
 def test_a_model_that_is_not_there_cannot_be_added(ragq: Ragq) -> None:
     code, _, said = ragq("models", "add", "/no/such.gguf")
     assert code == 1

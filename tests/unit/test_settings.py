@@ -367,3 +367,24 @@ def test_without_pyyaml_a_file_says_what_to_install(write: Write, monkeypatch: p
     with pytest.raises(ConfigError, match="needs the package 'pyyaml'") as caught:
         load(env={})
     assert caught.value.help == "pip install pyyaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        ("", ("multilingual-e5-small", "maxsim", "smollm2-135m-instruct")),
+        ("llm: {profile: qwen3}", ("qwen3-embedding-0.6b", "qwen3-reranker-0.6b", "qwen3-0.6b")),
+        ("llm: {profile: bge, embed: {dtype: int8}}", ("bge-m3", "bge-reranker-v2-m3", "smollm2-135m-instruct")),
+        ("llm: {profile: qwen3, rerank: {name: none}}", ("qwen3-embedding-0.6b", "none", "qwen3-0.6b")),
+        ("llm: {profile: qwen3, embed: {name: ''}}", ("qwen3-embedding-0.6b", "qwen3-reranker-0.6b", "qwen3-0.6b")),
+    ],
+)
+def test_a_profile_names_the_models_of_the_roles_that_name_none(
+    text: str, models: tuple[str, str, str], write: Write
+) -> None:
+    llm = load(write(text), env={}).config.llm
+    assert (llm.embed.name, llm.rerank.name, llm.generate.name) == models
+
+
+def test_a_profile_that_is_not_known_is_refused(write: Write) -> None:
+    assert "llm.profile" in refused("llm: {profile: huge}", write)
