@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from clients.config import Config  # noqa: E402
+from services.llm.backends.layout import Layout, layout_of  # noqa: E402
 from services.llm.backends.openvino.embedder import OpenVINOEmbedder  # noqa: E402
-from services.llm.backends.openvino.layout import Layout, layout_of  # noqa: E402
 from services.llm.embedding import Embedding  # noqa: E402
 from services.models import Shelf, Shelved  # noqa: E402
 from services.models.checkpoint import Checkpoint  # noqa: E402
@@ -129,7 +129,7 @@ def compare(engines: Sequence[Engine], work: float, top: float) -> Iterator[str]
     peers = [engine for engine in engines if engine.name.startswith("sentence-transformers")]
     default, best = peers[0], min(peers, key=lambda engine: median(engine.seconds))
     yield f"better peer: {best.name}"
-    yield "| engine | x vs the better peer | x vs its default | cpu s | GFLOP/cpu s | of the fp32 limit | cosine, mean (least) |"
+    yield "| engine | x better peer | x its default | cpu s | GFLOP/cpu s | of fp32 limit | cosine, mean (least) |"
     yield "|---|---|---|---|---|---|---|"
     for engine in engines:
         spent = median(engine.seconds)
@@ -138,8 +138,8 @@ def compare(engines: Sequence[Engine], work: float, top: float) -> Iterator[str]
         )
         cosines = np.sum(engine.vectors[-1] * best.vectors[-1], axis=1)
         yield (
-            f"| {engine.name} | {ratio:.2f} | {to_default:.2f} | {spent:.2f} | {work / spent / 1e9:.0f} | {work / spent / top:.0%} "
-            f"| {cosines.mean():.5f} ({cosines.min():.5f}) |"
+            f"| {engine.name} | {ratio:.2f} | {to_default:.2f} | {spent:.2f} | {work / spent / 1e9:.0f} "
+            f"| {work / spent / top:.0%} | {cosines.mean():.5f} ({cosines.min():.5f}) |"
         )
         if (gate := GATES.get(engine.name)) and (ratio < gate or cosines.mean() < LEAST_COSINE[engine.name]):
             yield f"| FAIL {engine.name}: x {gate} at a cosine of {LEAST_COSINE[engine.name]} is wanted | | | | | | |"

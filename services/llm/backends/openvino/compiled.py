@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from queue import SimpleQueue
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ Arrays = Mapping[str, np.ndarray]
 SECOND_LAYOUT_BYTES = 512 << 20
 # Threads of a pass of a model that is too large for two layouts.
 LARGE_THREADS = 4
+WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 
 
 def resolve(dtype: Dtype, name: str) -> Dtype:
@@ -57,7 +59,7 @@ class Compiled:
 
     def __init__(self, graph: Any, dtype: Dtype, threads: int, name: str) -> None:
         self._name = name
-        is_large = _weight_bytes(graph) > SECOND_LAYOUT_BYTES
+        is_large = _num_weights(graph) * WEIGHT_BYTES[dtype] > SECOND_LAYOUT_BYTES
         self.num_streams = max(1, threads // LARGE_THREADS) if is_large else threads
         self._narrow = self._requests(graph, dtype, self.num_streams, threads)
         has_wide = self.num_streams > 1 and not is_large
@@ -122,5 +124,5 @@ def _can_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _weight_bytes(graph: Any) -> int:
-    return sum(node.get_byte_size() for node in graph.get_ops() if node.get_type_name() == "Constant")
+def _num_weights(graph: Any) -> int:
+    return sum(prod(node.get_output_shape(0)) for node in graph.get_ops() if node.get_type_name() == "Constant")

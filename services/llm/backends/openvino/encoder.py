@@ -16,11 +16,12 @@ from services.llm.backends.distances import buckets
 from services.llm.backends.layout import GELUS, Layout
 from services.models.checkpoint import Checkpoint
 
+from .weights import Kind, Weights
+
 MASKED = np.float32(-1e9)
-Weights = Literal["float", "int8"]
 
 
-def encoder(checkpoint: Checkpoint, layout: Layout, pooling: Literal["mean", "cls"], weights: Weights) -> Any:
+def encoder(checkpoint: Checkpoint, layout: Layout, pooling: Literal["mean", "cls"], weights: Kind) -> Any:
     """The encoder as an ``openvino.Model``.
 
     Inputs: ``x`` float32 [n, tokens, width], the sums of word, position and type vectors;
@@ -34,7 +35,7 @@ def encoder(checkpoint: Checkpoint, layout: Layout, pooling: Literal["mean", "cl
     return _Emitter(checkpoint, layout, weights).encoder(pooling)
 
 
-def cross_encoder(checkpoint: Checkpoint, layout: Layout, weights: Weights) -> Any:
+def cross_encoder(checkpoint: Checkpoint, layout: Layout, weights: Kind) -> Any:
     """The encoder with a classifier of one output on top, as an ``openvino.Model``.
 
     Inputs: those of ``encoder``. Output: ``logit`` float32 [n, 1].
@@ -46,12 +47,12 @@ def cross_encoder(checkpoint: Checkpoint, layout: Layout, weights: Weights) -> A
 
 
 class _Emitter:
-    def __init__(self, checkpoint: Checkpoint, layout: Layout, weights: Weights) -> None:
+    def __init__(self, checkpoint: Checkpoint, layout: Layout, weights: Kind) -> None:
         import openvino
         import openvino.opset15 as opset
 
         self._ov, self._op = openvino, opset
-        self._checkpoint, self._layout, self._weights = checkpoint, layout, weights
+        self._checkpoint, self._layout, self._weights = checkpoint, layout, Weights(checkpoint, weights)
         width = checkpoint.tensor("embeddings.word_embeddings.weight").shape[1]
         self._x = opset.parameter([-1, -1, width], np.float32, name="x")
         self._mask = opset.parameter([-1, -1], np.float32, name="mask")
@@ -134,25 +135,13 @@ class _Emitter:
         return self._op.tanh(node) if activation == "tanh" else self._op.relu(node)
 
     def _linear(self, node: Any, name: str) -> Any:
-        product = self._op.matmul(node, self._matrix(name + ".weight"), False, True)  # noqa: FBT003 - OpenVINO's own order: transpose neither but the second
-        return self._op.add(product, self._constant(name + ".bias"))
-
-    def _matrix(self, name: str) -> Any:
-        """Weights [out, in]; as int8 with one scale per output, which lets the runtime multiply in int8."""
-        if self._weights == "float":
-            return self._constant(name)
-        values = self._checkpoint.float32(name)
-        scales = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-12) / 127
-        packed = self._op.constant(np.round(values / scales).astype(np.int8))
-        return self._op.multiply(self._op.convert(packed, "f32"), self._op.constant(scales.astype(np.float32)))
+        product = self._op.matmul(node, self._weights.matrix(name + ".weight"), False, True)  # noqa: FBT003 - OpenVINO's own order: transpose neither but the second
+        return self._op.add(product, self._weights.vector(name + ".bias"))
 
     def _layer_norm(self, node: Any, name: str) -> Any:
         op = self._op
         normal = op.mvn(node, self._ints(-1), True, self._layout.epsilon, "inside_sqrt")  # noqa: FBT003 - OpenVINO's own order: divide by the deviation too
-        return op.add(op.multiply(normal, self._constant(name + ".weight")), self._constant(name + ".bias"))
-
-    def _constant(self, name: str) -> Any:
-        return self._op.constant(self._checkpoint.float32(name), shared_memory=True)
+        return op.add(op.multiply(normal, self._weights.vector(name + ".weight")), self._weights.vector(name + ".bias"))
 
     def _ints(self, *values: int) -> Any:
         return self._op.constant(np.array(values, np.int64))
