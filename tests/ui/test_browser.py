@@ -180,6 +180,23 @@ def test_a_knowledge_base_is_made_and_deleted(page: object, mesh: Ragq) -> None:
     wait_for(lambda: "产品-手册" not in {c.name for c in mesh.index.collections()})
 
 
+def test_a_chunk_that_is_edited_by_hand_is_in_the_next_answer(page: object, mesh: Ragq) -> None:
+    mesh.index.add("handbook", files={"otter.txt": b"The otter sleeps in a den by the lake."}).wait(30)
+    (document,) = mesh.index.documents("handbook", keyword="otter.txt").documents
+    page.get_by_role("link", name="Knowledge bases").click()
+    page.locator(f".st-key-chunks-{document.id} button").locator("visible=true").click()
+    drawer = page.get_by_role("dialog")
+    drawer.get_by_role("button", name="Edit").click()
+    drawer.get_by_role("textbox").fill("The otter sleeps on a raft of kelp.")
+    drawer.get_by_role("button", name="Save").click()
+    expect(drawer).to_contain_text("Chunk 1 · edited", timeout=WAIT_MS)
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    page.get_by_role("link", name="Ask").click()
+    ask(page, "Where does the otter sleep?")
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("raft of kelp", timeout=WAIT_MS)
+
+
 def test_the_language_follows_the_browser_and_can_be_switched(chinese_page: object) -> None:
     expect(chinese_page.get_by_role("heading", name="想了解什么？")).to_be_visible()
     chinese_page.get_by_role("button", name="English").click()

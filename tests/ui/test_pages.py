@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clients import Ragq
-from clients.index import Turn
+from clients.index import Text, Turn
 from tests.conftest import TOY, LiveMesh, free_ports, merged, start_mesh
 from ui.exchanges import exchange_of
 from ui.labels import LANGUAGES, Labels, Language
@@ -226,6 +226,31 @@ def test_the_chunks_of_a_document_can_be_seen(mesh: Ragq) -> None:
     app.button(key=f"chunks-{faq.id}").click().run()
     assert not app.exception
     assert "faq\\.md: 1 chunks" in shown_everywhere(app)
+
+
+def test_a_chunk_is_edited_split_switched_off_and_merged_again(mesh: Ragq) -> None:
+    mesh.index.create_collection("edited", exist_ok=True)
+    mesh.index.add("edited", texts=[Text("birds.txt", "Herons wait for fish. Bridges carry trains.")]).wait(30)
+    (document,) = mesh.index.documents("edited").documents
+    app = opened("collections", collection="edited")
+    app.button(key=f"chunks-{document.id}").click().run()
+    (chunk,) = mesh.index.chunks(document).chunks
+    app.button(key=f"content_cut-{chunk.id}").click().run()
+    app.button(key=f"do-{chunk.id}").click().run()
+    herons, bridges = mesh.index.chunks(document).chunks
+    assert (herons.text, bridges.text) == ("Herons wait for fish.", "Bridges carry trains.")
+    app.button(key=f"edit-{herons.id}").click().run()
+    app.text_area(key=f"text-{herons.id}").set_value("Pelicans dive for fish.").run()
+    app.button(key=f"do-{herons.id}").click().run()
+    assert not app.exception
+    (found,) = mesh.index.search("edited", "pelicans", mode="keyword")
+    assert found.text == "Pelicans dive for fish."
+    app.button(key=f"visibility_off-{found.chunk_id}").click().run()
+    assert mesh.index.search("edited", "pelicans", mode="keyword") == []
+    app.button(key=f"visibility-{found.chunk_id}").click().run()
+    app.button(key=f"merge-{found.chunk_id}").click().run()
+    assert [c.text for c in mesh.index.chunks(document).chunks] == ["Pelicans dive for fish.\nBridges carry trains."]
+    assert not app.exception
 
 
 def test_the_list_of_documents_can_be_filtered(mesh: Ragq) -> None:

@@ -21,7 +21,7 @@ from ui import session, units
 from ui.exchanges import Exchange
 from ui.labels import Labels
 from ui.prose import Block, Span
-from ui.views import chat, collections, health, ingest, passage
+from ui.views import chat, chunks, collections, health, ingest, passage
 
 EN, ZH = Labels("en"), Labels("zh")
 HIT = Hit(
@@ -283,7 +283,16 @@ def test_a_failed_document_says_why_and_what_to_do() -> None:
 
 def test_pages_and_places() -> None:
     assert [collections.num_pages(n, 20) for n in (0, 20, 21)] == [1, 1, 2]
-    assert collections.chunk_line(MIDDLE, EN) == "Chunk 2 · page 2 · Guide"
+    assert chunks.state_line(MIDDLE, EN) == "Chunk 2 · page 2 · Guide"
+    changed = replace(MIDDLE, is_enabled=False, is_edited=True)
+    assert chunks.state_line(changed, EN) == "Chunk 2 · page 2 · Guide · edited · off"
+
+
+def test_a_text_can_be_cut_before_each_sentence_but_the_first() -> None:
+    text = "One is here. Two is “there.” Three\n四在这里。五在那里。"
+    parts = [text[place:] for place in chunks.breaks(text)]
+    assert [part[:3] for part in parts] == ["Two", "Thr", "四在这", "五在那"]
+    assert chunks.breaks("No end in sight, at 3.5 metres.") == []
 
 
 # -- ingest ------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ import streamlit as st
 from clients.errors import NotFound, RagqError
 from ui import session
 from ui.parts.banner import failure
+from ui.parts.chunks import chunks, forget
 from ui.parts.prose import prose
-from ui.prose import Block, Span, escaped
+from ui.prose import escaped
 from ui.views import passage as view
-from ui.views.collections import chunk_line, num_pages
 
-CHUNKS_PER_PAGE = 10
 # Streamlit puts dialogs at the side from 1.62 on; before that they stand in the middle.
 _SIDE = {"position": "right"} if "position" in inspect.signature(st.dialog).parameters else {}
 
@@ -65,31 +64,10 @@ def _open_chunks(document_id: str) -> None:
     """Open the drawer with a document's chunks."""
     words = session.labels()
     dialog = st.dialog(words("chunks.title"), width="medium", icon=":material/list:", on_dismiss=_close, **_SIDE)
-    dialog(_chunks)(document_id)
+    dialog(chunks)(document_id)
 
 
 def _close() -> None:
     tab = session.tab()
     tab.opened, tab.document_id = None, ""
-    st.session_state.pop("chunks_page", None)
-
-
-def _chunks(document_id: str) -> None:
-    words = session.labels()
-    index = session.desk().mesh.index
-    page = int(st.session_state.get("chunks_page", 1))
-    try:
-        document = index.document(document_id)
-        found = index.chunks(document_id, offset=(page - 1) * CHUNKS_PER_PAGE, limit=CHUNKS_PER_PAGE)
-    except RagqError as error:
-        failure(error, words)
-        return
-    st.caption(escaped(words("chunks.of", name=document.name, total=found.total)))
-    if not found.total:
-        st.text(words("chunks.none"))
-    for chunk in found.chunks:
-        with st.container(border=True):
-            st.caption(escaped(chunk_line(chunk, words)))
-            prose([Block([Span(chunk.text)])], key=f"chunk-{chunk.id}")
-    if (pages := num_pages(found.total, CHUNKS_PER_PAGE)) > 1:
-        st.pagination(pages, key="chunks_page")
+    forget()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from clients.index import Chunk, Collection, Document
+from clients.index import Collection, Document
 from ui import units
 from ui.labels import Labels
 from ui.told import told
@@ -111,9 +111,3 @@ def row(document: Document, labels: Labels) -> Row:
 def num_pages(total: int, per_page: int) -> int:
     """Pages that it takes; one for an empty list."""
     return max(1, -(-total // per_page))
-
-
-def chunk_line(chunk: Chunk, labels: Labels) -> str:
-    """Where a chunk stands in its document."""
-    page = labels("passage.page", page=chunk.page) if chunk.page else ""
-    return " · ".join(filter(None, [labels("chunks.number", number=chunk.position + 1), page, chunk.heading]))
