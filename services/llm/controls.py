@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import fields
 
 from clients.errors import BadRequest
 from clients.llm import Generate
 
+from .schemas import check_schema
+
 MAX_STOPS = 16
 MAX_TOKEN_IDS = 1024
-MAX_SCHEMA_CHARS = 64_000
 MAX_TEMPLATE_CHARS = 64_000
 RANGES: dict[str, tuple[float, float]] = {
     "max_tokens": (1, 1_000_000),
@@ -50,7 +50,8 @@ def check_controls(request: Generate) -> None:
     _check_ids("stop_tokens", request.stop_tokens)
     _check_ids("ban_tokens", request.ban_tokens)
     _check_beams(request)
-    _check_schema(request.json_schema)
+    if request.json_schema:
+        check_schema(request.json_schema)
     if len(request.template) > MAX_TEMPLATE_CHARS:
         raise BadRequest(f"template has {len(request.template)} characters; allowed are {MAX_TEMPLATE_CHARS}")
     if (request.template or request.template_options) and not request.messages:
@@ -88,16 +89,3 @@ def _check_beams(request: Generate) -> None:
         raise BadRequest(f"num_answers is {request.num_answers}; allowed are 1 to beams, which is {request.beams}")
     if request.beams and (request.temperature > 0.0 or request.format == "json" or request.json_schema):
         raise BadRequest("a beam search neither samples nor keeps to JSON", help="leave beams, or the others, out")
-
-
-def _check_schema(schema: str) -> None:
-    if not schema:
-        return
-    if len(schema) > MAX_SCHEMA_CHARS:
-        raise BadRequest(f"json_schema has {len(schema)} characters; allowed are {MAX_SCHEMA_CHARS}")
-    try:
-        value = json.loads(schema)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"json_schema is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise BadRequest("json_schema is not a JSON object")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from clients.config import Config, Model
-from clients.errors import Busy, Cancelled, TooLarge
+from clients.errors import Cancelled, TooLarge
 from clients.llm import Generate, Generation, Message, Scores
 from services.llm.backends import registry
 from services.llm.backends.base import Embedder, Generator, Reranker
 from services.llm.backends.maxsim import MaxSim
-from services.llm.backends.openvino.chat import MAX_ANSWERS, OpenVINOChat
+from services.llm.backends.openvino.chat import OpenVINOChat
 from services.llm.backends.openvino.embedder import OpenVINOEmbedder
 from services.llm.backends.registry import Site
 from services.llm.backends.toy import ToyEmbedder, ToyScorer
@@ -229,23 +229,6 @@ class TestGenerator:
         with ThreadPoolExecutor(3) as pool:
             together = list(pool.map(lambda request: written(generator, request)[1].text, requests))
         assert together == alone
-
-
-@pytest.mark.models
-def test_answers_beyond_what_the_model_writes_at_a_time_are_told_to_come_back():
-    generator = OpenVINOChat(shelved("smollm2-135m-instruct"))
-    request = Generate(prompt="Once upon a time", max_tokens=400)
-    streams = [generator.generate(request, call()) for _ in range(MAX_ANSWERS + 1)]
-    for stream in streams[:-1]:
-        next(stream)
-    with pytest.raises(Busy) as failure:
-        next(streams[-1])
-    assert failure.value.retry_after_s > 0
-    streams[0].close()
-    assert next(generator.generate(request, call())).text
-    for stream in streams:
-        stream.close()
-    generator.close()
 
 
 @pytest.mark.models

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clients.errors import BadRequest
+from services.llm.schemas import referred
 
 MAX_DEPTH = 32
 
@@ -34,7 +35,7 @@ def instance(schema: object, text: str, whole: object = None, depth: int = 0) ->
             first = schema[name][0]
             return first if name == "enum" else instance(first, text, whole, depth + 1)
     if "$ref" in schema:
-        return instance(_referred(whole, str(schema["$ref"])), text, whole, depth + 1)
+        return instance(referred(whole, str(schema["$ref"])), text, whole, depth + 1)
     return _typed(schema, text, whole, depth)
 
 
@@ -51,12 +52,3 @@ def _typed(schema: Mapping[str, Any], text: str, whole: object, depth: int) -> A
     if kind not in scalars:
         raise BadRequest(f"json_schema: '{kind}' is not a type")
     return scalars[kind]
-
-
-def _referred(whole: object, path: str) -> object:
-    place = whole
-    for name in path.removeprefix("#").split("/")[1:]:
-        if not isinstance(place, Mapping) or name not in place:
-            raise BadRequest(f"json_schema: '{path}' is not in it")
-        place = place[name]
-    return place

@@ -43,7 +43,8 @@ class OpenVINO:
         """A chat model in a GGUF file."""
         from .chat import OpenVINOChat
 
-        return OpenVINOChat(site.shelf.locate(settings.name), threads=site.threads, max_tokens=settings.max_tokens)
+        model = site.shelf.locate(settings.name)
+        return OpenVINOChat(model, threads=site.threads, max_tokens=settings.max_tokens, cache=site.cache)
 
 
 BACKEND = OpenVINO()
