@@ -79,7 +79,7 @@ class Completion:
 
     def usage_chunk(self, usage: Usage) -> dict[str, object]:
         """The piece after the last, when the request wants the usage."""
-        return self._part([], usage=_usage(usage))
+        return self._part([], usage=_usage(usage), ragq=_timings(usage))
 
     def _part(self, choices: list[object], **extra: object) -> dict[str, object]:
         return {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
@@ -94,7 +94,7 @@ def answered(mesh: Ragq, body: ChatBody) -> dict[str, object]:
         answer = last_answer(_events(mesh, who.collection, body))
         return completion.whole(answer.text, "stop", ragq=_detail(answer))
     done = mesh.llm.generate(body.turns(), stream=False, **body.controls())
-    return completion.whole(done.text, _finish(done), usage=_usage(done.usage))
+    return completion.whole(done.text, _finish(done), usage=_usage(done.usage), ragq=_timings(done.usage))
 
 
 def frames(mesh: Ragq, body: ChatBody) -> Frames:
@@ -158,6 +158,17 @@ def _finish(done: Generation) -> str:
     return "length" if done.finish_reason == "length" else "stop"
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: Usage) -> dict[str, object]:
     total = usage.prompt_tokens + usage.completion_tokens
-    return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "total_tokens": total}
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": total,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def _timings(usage: Usage) -> dict[str, object]:
+    """The field ``ragq`` of a completion that a model wrote: seconds of its parts."""
+    names = ("queue_s", "first_token_s", "token_s", "total_s")
+    return {"timings": {name: round(getattr(usage, name), 6) for name in names}}

@@ -18,6 +18,7 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 8 << 20
 MAX_INPUTS = 2048
 MAX_HITS = 100
+BAN = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,13 @@ class ChatBody:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
+    min_p: float | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    response_format: dict[str, object] | None = None
+    chat_template: str | None = None
+    chat_template_kwargs: dict[str, object] | None = None
     ragq: AskOptions = field(default_factory=AskOptions)
 
     @property
@@ -93,9 +99,19 @@ class ChatBody:
 
     def controls(self) -> dict[str, Any]:
         """The controls of generation that the request sets."""
-        names = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed")
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop
-        given = {**{name: getattr(self, name) for name in names}, "max_tokens": self.limit, "stop": stop}
+        names = (
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+        )
+        given = {name: getattr(self, name) for name in (*names, "seed")}
+        given |= {"max_tokens": self.limit, "stop": [self.stop] if isinstance(self.stop, str) else self.stop}
+        given |= {"template": self.chat_template, "template_options": self.chat_template_kwargs}
+        given |= {"ban_tokens": _banned(self.logit_bias or {}) or None, **_format(self.response_format or {})}
         return {name: value for name, value in given.items() if value is not None}
 
     def question(self) -> str:
@@ -120,6 +136,28 @@ class ChatBody:
         """Fields of ``ask`` that the request sets."""
         given = {f.name: getattr(self.ragq, f.name) for f in fields(AskOptions)} | {"max_tokens": self.limit}
         return {name: value for name, value in given.items() if value is not None}
+
+
+def _banned(bias: Mapping[str, float]) -> list[int]:
+    """The tokens of ``logit_bias``: -100 bans one, as OpenAI says; other biases are not to be had."""
+    for token, value in bias.items():
+        if not token.isdecimal() or value != BAN:
+            raise BadRequest(f"logit_bias: '{token}': {value:g}; only {{token id: {BAN}}} is supported, which bans it")
+    return [int(token) for token in bias]
+
+
+def _format(wanted: Mapping[str, object]) -> dict[str, str | None]:
+    """``response_format`` as controls."""
+    kind = wanted.get("type", "text")
+    if kind == "json_schema":
+        inner = wanted.get("json_schema")
+        schema = inner.get("schema") if isinstance(inner, Mapping) else None
+        if not isinstance(schema, Mapping):
+            raise BadRequest("response_format: json_schema has no object 'schema'")
+        return {"json_schema": json.dumps(schema)}
+    if kind not in ("text", "json_object"):
+        raise BadRequest(f"response_format: '{kind}' is none of text, json_object and json_schema")
+    return {"format": "json" if kind == "json_object" else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +231,7 @@ def read_chat(body: Mapping[str, Any]) -> ChatBody:
     options = _trimmed(body.get("stream_options"), "include_usage")
     chat = known(ChatBody, {**body, "messages": trimmed, "stream_options": options})
     _check_ranges(chat)
+    chat.controls()
     return chat
 
 
@@ -210,9 +249,6 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     for name in ("tools", "functions", "logprobs"):
         if body.get(name):
             raise BadRequest(f"{name}: not supported")
-    wanted = body.get("response_format")
-    if isinstance(wanted, dict) and wanted.get("type") != "text":
-        raise BadRequest(f"response_format: '{wanted.get('type')}' is not supported; answers are text")
 
 
 def _check_ranges(chat: ChatBody) -> None:
@@ -220,6 +256,7 @@ def _check_ranges(chat: ChatBody) -> None:
         ("temperature", chat.temperature, 0, 2),
         ("top_p", chat.top_p, 0, 1),
         ("top_k", chat.top_k, 0, 1 << 20),
+        ("min_p", chat.min_p, 0, 1),
         ("seed", chat.seed, -(1 << 63), (1 << 63) - 1),
         ("presence_penalty", chat.presence_penalty, -2, 2),
         ("frequency_penalty", chat.frequency_penalty, -2, 2),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clients import index, llm
+from clients import index, llm, models
 from clients.errors import BackendError, BadRequest, UnknownMethod
 from clients.reading import nearest
 from clients.wire import Nothing
@@ -15,6 +16,9 @@ from clients.wire import Nothing
 Run = Callable[[str, object], Any]
 DEFAULT_COLLECTION = "initial"
 NUM_NEARBY = 3
+# What its server was set to.
+NUM_BEAMS = 5
+LENGTH_PENALTY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,18 @@ class Fields:
             raise BadRequest(f"{name}: a number is needed")
         return value
 
+    def model(self, name: str) -> str:
+        """A field with a model's path: its last part is the name, and nothing stands for the service's own."""
+        path = self.text(name, "") if self.values.get(name) else ""
+        return path.rstrip("/").rsplit("/", 1)[-1]
+
+    def count(self, name: str, default: int) -> int:
+        """A field with a whole number."""
+        value = self.number(name, default)
+        if value != int(value):
+            raise BadRequest(f"{name}: a whole number is needed")
+        return int(value)
+
 
 def answer(service: str, request: object, run: Run) -> Any:
     """The ``value`` for a request map.
@@ -72,7 +88,8 @@ def _get_embeddings(fields: Fields, run: Run) -> list[list[float]]:
     rows: list[list[float]] = []
     texts = fields.texts("texts")
     for i in range(0, len(texts), llm.MAX_TEXTS_PER_CALL):
-        reply = run("llm.embed", llm.Embed(texts[i : i + llm.MAX_TEXTS_PER_CALL]))
+        part = texts[i : i + llm.MAX_TEXTS_PER_CALL]
+        reply = run("llm.embed", llm.Embed(part, model=fields.model("bgem3_path")))
         rows += reply.vectors.tolist()
     return rows
 
@@ -81,25 +98,61 @@ def _get_cross_scores(fields: Fields, run: Run) -> list[float]:
     queries, documents = fields.texts("texts_0"), fields.texts("texts_1")
     if len(queries) != len(documents):
         raise BadRequest(f"texts_0 has {len(queries)} texts, texts_1 has {len(documents)}")
-    logits: list[float] = run("llm.score", llm.Score(queries, documents)).logits.tolist()
+    logits: list[float] = run("llm.score", llm.Score(queries, documents, fields.model("rerank_path"))).logits.tolist()
     return logits
 
 
-def _sampling_generate(fields: Fields, run: Run) -> str:
+def _prompt(fields: Fields) -> dict[str, Any]:
+    """A ``template_prompt`` is the whole prompt, continued as it is; else instruction and context are one turn."""
     template = fields.values.get("template_prompt")
+    if template:
+        return {"prompt": fields.text("template_prompt")}
     instruction, context = fields.text("instruction", ""), fields.text("input_text", "")
-    content = str(template) if template else f"{context}\n\n{instruction}".strip()
-    temperature, top_p = fields.number("temperature", 1.0), fields.number("top_p", 0.0)
-    request = llm.Generate(
-        messages=[llm.Message("user", content)],
-        max_tokens=int(fields.number("token_count", 128)),
-        # The older mesh used top_p 0 for "always the likeliest token".
-        temperature=temperature if top_p > 0 else 0.0,
-        top_p=top_p if top_p > 0 else 1.0,
+    return {"messages": [llm.Message("user", f"{context}\n\n{instruction}".strip())]}
+
+
+def _generation(fields: Fields, tokens: int, **controls: Any) -> llm.Generate:
+    """A request with the fields that all of the older commands have."""
+    return llm.Generate(
+        **_prompt(fields),
+        max_tokens=fields.count("token_count", tokens),
         state=fields.text("state_file", "") if fields.values.get("state_file") else "",
+        model=fields.model("base_model_path"),
+        **controls,
     )
-    text: str = run("llm.generate", request).text
+
+
+def _sampling_generate(fields: Fields, run: Run) -> str:
+    _refuse_stream(fields)
+    temperature, top_p = fields.number("temperature", 1.0), fields.number("top_p", 0.0)
+    # The older mesh used top_p 0 for "always the likeliest token".
+    sampling = {"temperature": temperature, "top_p": top_p} if top_p > 0 else {"temperature": 0.0}
+    names = ("presence_penalty", "frequency_penalty", "repetition_penalty", "penalty_decay", "min_p")
+    sampling |= {name: fields.number(name, 0.0) for name in names if name in fields.values}
+    text: str = run("llm.generate", _generation(fields, 128, **sampling)).text
     return text
+
+
+def _beam_generate(fields: Fields, run: Run) -> list[tuple[str, float, int]]:
+    beams = fields.count("num_beams", NUM_BEAMS)
+    request = _generation(fields, 128, beams=beams, num_answers=beams, length_penalty=LENGTH_PENALTY)
+    found: Sequence[llm.Beam] = run("llm.generate", request).beams
+    return [(beam.text, math.exp(beam.score), number) for number, beam in enumerate(found)]
+
+
+def _generate_texts(fields: Fields, run: Run) -> str:
+    text: str = run("llm.generate", _generation(fields, 100)).text
+    return text
+
+
+def _refuse_stream(fields: Fields) -> None:
+    if fields.values.get("stream_output"):
+        raise BadRequest("stream_output: one reply per request here", help="llm.generate streams")
+
+
+def _reload_base_model(fields: Fields, run: Run) -> str:
+    run("llm.reload", models.Reload("generate", fields.text("base_model_path")))
+    return "ok"
 
 
 def _llm_config(_fields: Fields, run: Run) -> dict[str, Any]:
@@ -162,7 +215,9 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "GET_EMBEDDINGS": _get_embeddings,
         "GET_CROSS_SCORES": _get_cross_scores,
         "SAMPLING_GENERATE": _sampling_generate,
-        "GENERATE_TEXTS": _sampling_generate,
+        "BEAM_GENERATE": _beam_generate,
+        "GENERATE_TEXTS": _generate_texts,
+        "RELOAD_BASE_MODEL": _reload_base_model,
         "LLM_CONFIG": _llm_config,
     },
     "index": {

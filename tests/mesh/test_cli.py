@@ -96,6 +96,22 @@ def test_single_functions(toy_mesh: LiveMesh, tmp_path: Path) -> None:
     assert toy_mesh.run("generate", "hello").stdout == "You said: hello\n"
 
 
+def test_generation_takes_its_controls_from_options_and_files(toy_mesh: LiveMesh, tmp_path: Path) -> None:
+    template, schema = tmp_path / "chat.jinja", tmp_path / "schema.json"
+    template.write_text("{{ messages[0].content }}{% if enable_thinking %} hm{% endif %}")
+    schema.write_text(json.dumps({"type": "object", "properties": {"a": {"type": "string"}}}))
+    thought = toy_mesh.run("generate", "hello", "--template", str(template), "--thinking")
+    assert thought.stdout == "You said: hello hm\n"
+    assert "tokens/s" in thought.stderr
+    assert json.loads(toy_mesh.run("generate", "hello", "--json-schema", str(schema)).stdout) == {"a": "hello"}
+    beams = toy_mesh.run("generate", "a b c d", "--beams", "3", "--max-tokens", "5").stdout.splitlines()
+    scores = [float(line.split()[0]) for line in beams]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    refused = toy_mesh.run("generate", "hello", "--beams", "2", "--temperature", "1")
+    assert "a beam search neither samples" in refused.stderr
+
+
 def test_a_test_set_is_measured_and_used_again(toy_mesh: LiveMesh, tmp_path: Path) -> None:
     root = tmp_path / "tiny"
     (root / "qrels").mkdir(parents=True)

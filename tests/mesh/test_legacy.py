@@ -74,6 +74,28 @@ def test_text_is_generated(caller: zmq.Socket[bytes]) -> None:
     assert isinstance(answer["value"], str)
 
 
+def test_the_number_of_tokens_and_the_whole_prompt_are_the_callers(caller: zmq.Socket[bytes]) -> None:
+    template = {"cmd": "SAMPLING_GENERATE", "template_prompt": "one two three four", "token_count": 4}
+    assert ask(caller, template)["value"] == "You said: one two"
+    request = {"cmd": "GENERATE_TEXTS", "instruction": "Say it", "input_text": "hello"}
+    assert ask(caller, request)["value"] == "You said: hello\n\nSay it"
+
+
+def test_top_p_0_is_greedy_and_others_sample(caller: zmq.Socket[bytes]) -> None:
+    request = {"cmd": "SAMPLING_GENERATE", "instruction": "a b c d e f g h i j k l m n", "temperature": 2.0}
+    assert ask(caller, {**request, "top_p": 0})["value"] == "You said: a b c d e f g h i j k l m n"
+    assert len({ask(caller, {**request, "top_p": 1.0})["value"] for _ in range(4)}) > 1
+
+
+def test_a_beam_search_gives_texts_with_their_probability_and_number(caller: zmq.Socket[bytes]) -> None:
+    answer = ask(caller, {"cmd": "BEAM_GENERATE", "instruction": "a b c", "num_beams": 3, "token_count": 6})
+    assert [number for _, _, number in answer["value"]] == [0, 1, 2]
+    texts, probabilities = {text for text, _, _ in answer["value"]}, [p for _, p, _ in answer["value"]]
+    assert len(texts) == 3
+    assert sorted(probabilities, reverse=True) == probabilities
+    assert 0.0 < probabilities[-1] <= probabilities[0] < 1.0
+
+
 @pytest.mark.parametrize(
     ("request_map", "told"),
     [
@@ -81,6 +103,13 @@ def test_text_is_generated(caller: zmq.Socket[bytes]) -> None:
         ({"cmd": "GET_EMBEDDINGS"}, "texts: a text or a list of texts is needed"),
         ({"cmd": "GET_EMBEDDINGS", "texts": [1]}, "texts: a text or a list of texts is needed"),
         ({"cmd": "GET_CROSS_SCORES", "texts_0": ["a"], "texts_1": []}, "texts_0 has 1 texts, texts_1 has 0"),
+        ({"cmd": "SAMPLING_GENERATE", "instruction": "a", "stream_output": True}, "stream_output: one reply"),
+        ({"cmd": "SAMPLING_GENERATE", "instruction": "a", "token_count": 1.5}, "token_count: a whole number"),
+        ({"cmd": "SAMPLING_GENERATE", "instruction": "a", "state_file": "poet.pth"}, "unsupported control 'state'"),
+        ({"cmd": "SAMPLING_GENERATE", "instruction": "a", "base_model_path": "/m/other"}, "no model 'other'"),
+        ({"cmd": "BEAM_GENERATE", "instruction": "a", "num_beams": 99}, "beams is 99"),
+        ({"cmd": "GET_EMBEDDINGS", "texts": ["a"], "bgem3_path": "/m/bge-m3"}, "no model 'bge-m3'"),
+        ({"cmd": "GET_CROSS_SCORES", "texts_0": ["a"], "texts_1": ["b"], "rerank_path": "/m/x"}, "no model 'x'"),
         ({"texts": ["a"]}, "a request is a msgpack map with a text 'cmd'"),
         (["GET_EMBEDDINGS"], "a request is a msgpack map with a text 'cmd'"),
         ("hello", "a request is a msgpack map with a text 'cmd'"),

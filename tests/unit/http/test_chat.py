@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,13 @@ def test_a_completion_has_openais_shape(http: TestClient) -> None:
     assert found["model"] == GENERATOR
     assert found["choices"][0]["message"]["content"] == "hello you "
     assert found["choices"][0]["finish_reason"] == "stop"
-    assert found["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    assert found["usage"] == {
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+        "total_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
+    assert set(found["ragq"]["timings"]) == {"queue_s", "first_token_s", "token_s", "total_s"}
 
 
 def test_controls_reach_the_model(http: TestClient, desk: Desk) -> None:
@@ -39,6 +46,34 @@ def test_controls_reach_the_model(http: TestClient, desk: Desk) -> None:
         ["END"],
         4,
     )
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("field", "control", "value"),
+    [
+        ({"response_format": {"type": "json_object"}}, "format", "json"),
+        ({"response_format": {"type": "text"}}, "format", "text"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+            "json_schema",
+            json.dumps(SCHEMA),
+        ),
+        ({"logit_bias": {"11": -100, "261": -100.0}}, "ban_tokens", [11, 261]),
+        ({"chat_template": "{{ messages }}"}, "template", "{{ messages }}"),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, "template_options", {"enable_thinking": True}),
+        ({"min_p": 0.1}, "min_p", 0.1),
+    ],
+    ids=str,
+)
+def test_fields_become_controls_of_generation(
+    http: TestClient, desk: Desk, field: dict[str, Any], control: str, value: object
+) -> None:
+    answer = chat(http, **field)
+    assert answer.status_code == 200, answer.text
+    assert getattr(desk.llm_side.requests[-1], control) == value
 
 
 def test_content_in_parts_and_the_developers_role_are_understood(http: TestClient, desk: Desk) -> None:
