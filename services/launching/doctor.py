@@ -248,7 +248,8 @@ def _model(shelf: Shelf, role: str, name: str) -> Finding:
                 what, "blocks", f"{weights} is damaged: its sha256 is not the pinned one", _again(found.path, name)
             )
     except RagqError as error:
-        return Finding(what, "blocks", error.message, error.help)
+        is_pinned = any(name == model.name for model in PULLABLE)
+        return Finding(what, "blocks", error.message, _again(shelf.path(name), name) if is_pinned else error.help)
     return Finding(what, "ok", f"{name}, {found.num_bytes / 1e6:.0f} MB at {found.path}")
 
 

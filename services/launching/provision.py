@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRem
 from rich.progress import Progress as Bar
 
 from clients.config import Config, Model
-from clients.errors import ModelNotLoaded
+from clients.errors import BadRequest, ModelNotLoaded
 from services.models import (
     HUB_MODELS,
     PULLABLE,
@@ -47,13 +47,15 @@ def missing(config: Config, shelf: Shelf) -> dict[str, str]:
 
 
 def is_there(shelf: Shelf, name: str) -> bool:
-    """Whether the shelf, or the path that the name is, holds the model."""
+    """Whether the shelf, or the path that the name is, holds the model, be it whole or broken."""
     if os.sep in name:
         return Path(name).expanduser().exists()
     try:
         shelf.locate(name)
     except ModelNotLoaded:
         return False
+    except BadRequest:  # whoever loads it says what is wrong with it
+        return True
     return True
 
 

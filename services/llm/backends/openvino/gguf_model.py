@@ -30,7 +30,7 @@ class GGUFModel:
     """
 
     def __init__(self, model: Shelved, threads: int, cache: Path | None) -> None:
-        self._path = model.path / model.card.weights if model.path.is_dir() else model.path
+        self._path = model.path / model.card.chat_weights if model.path.is_dir() else model.path
         self._settings = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         self._temporary = None if cache else tempfile.TemporaryDirectory(prefix="ragq-gguf-")
         self._cache = cache or Path(self._temporary.name if self._temporary else "")
