@@ -157,11 +157,19 @@ def _info(role: AnyRole) -> ModelInfo:
     card = held.model.card
     info = replace(
         info, name=card.name, max_tokens=settings.max_tokens or card.max_tokens, languages=list(card.languages),
-        dtype=settings.dtype, device=settings.device, num_bytes=held.num_bytes, revision=card.revision,
+        dtype=_told(model, "dtype", settings.dtype), device=_told(model, "device", settings.device),
+        num_bytes=held.num_bytes, revision=card.revision,
     )  # fmt: skip
     if isinstance(model, Embedding):
         return replace(info, dimension=model.dimension, min_dimension=card.min_dimension)
     return info
+
+
+def _told(model: object, what: str, wished: str) -> str:
+    """What a backend says of itself, or what was wished for; empty when that is left to a backend that says nothing."""
+    runtime = model.embedder if isinstance(model, Embedding) else getattr(model, "scorer", model)
+    said = getattr(runtime, what, None)
+    return said if isinstance(said, str) else wished.replace("auto", "")
 
 
 def _usage(role: AnyRole) -> RoleUsage:

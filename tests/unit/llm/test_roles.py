@@ -184,3 +184,15 @@ def test_a_pass_of_one_role_is_not_alone_while_another_role_works(tmp_path):
         embedding.embed(["three"], "document", call())
     assert told == [True, False, True], "a reranker without a pass under way leaves the cores to others"
     some.close()
+
+
+def test_what_a_model_computes_in_is_told_and_not_what_was_left_open(tmp_path):
+    write(tmp_path / "models" / "small")
+    some = roles(tmp_path, embed=Model("small"), rerank=Model("toy", "toy", device="cpu"))
+    some.embed.fill()
+    some.rerank.fill()
+    embed, rerank, _ = some.infos()
+    assert embed.dtype in ("fp32", "bf16")
+    assert embed.num_bytes > 0
+    assert (rerank.dtype, rerank.device, rerank.num_bytes) == ("", "cpu", 0)
+    some.close()
