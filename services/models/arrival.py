@@ -45,9 +45,9 @@ def finish(whole: Path, card: Card, dtype: ChatDtype) -> Card:
 
 
 def _revision(whole: Path, card: Card) -> str:
-    """The first digits of the hash over every weight file."""
+    """The first digits of the hash over every weight file, the converted one among them."""
     digest = hashlib.sha256()
-    for name in weight_files(whole, card.weights):
+    for name in [*weight_files(whole, card.weights), *filter(None, [card.gguf])]:
         with (whole / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
