@@ -104,21 +104,34 @@ def _has_kernel_for(query: Any) -> bool:
 
 
 @cache
-def _kernel() -> Callable[..., Any] | None:
-    """Attention of torch over packed sequences; None where torch is older than its grouped heads and windows."""
+def _kernel() -> tuple[Callable[..., Any], frozenset[str]] | None:
+    """Attention of torch over packed sequences and the names of its parameters; None before torch 2.10."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    has_all = {"window_size", "enable_gqa"} <= set(inspect.signature(varlen_attn).parameters)
-    found: Callable[..., Any] | None = varlen_attn if has_all else None
-    return found
+    return varlen_attn, frozenset(inspect.signature(varlen_attn).parameters)
 
 
 def _by_kernel(query: Any, key: Any, value: Any, queries: Spans, keys: Spans, *, is_causal: bool) -> Any:
-    kernel = _kernel()
-    assert kernel is not None
-    return kernel(
-        query, key, value, queries.offsets, keys.offsets, queries.longest, keys.longest,
-        window_size=(-1, 0) if is_causal else (-1, -1), enable_gqa=query.shape[1] != key.shape[1],
-    )  # fmt: skip
+    found = _kernel()
+    assert found is not None
+    kernel, names = found
+    options, is_grouped = _options(names, is_causal=is_causal, is_grouped=query.shape[1] != key.shape[1])
+    if is_grouped:
+        times = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1)
+    return kernel(query, key, value, queries.offsets, keys.offsets, queries.longest, keys.longest, **options)
+
+
+def _options(names: frozenset[str], *, is_causal: bool, is_grouped: bool) -> tuple[dict[str, object], bool]:
+    """What the kernel is told, and whether heads must be spread because it takes no groups.
+
+    torch 2.10 says ``is_causal``, 2.11 a window instead, 2.12 learns of groups.
+    """
+    told: dict[str, object] = {"is_causal": is_causal}
+    if "window_size" in names:
+        told = {"window_size": (-1, 0) if is_causal else (-1, -1)}
+    if is_grouped and "enable_gqa" in names:
+        told["enable_gqa"] = True
+    return told, is_grouped and "enable_gqa" not in names

@@ -111,7 +111,9 @@ class GraphStepper(Stepper):
             self._logits(*inputs, window)
         torch.cuda.synchronize(place.device)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=torch.cuda.current_stream(place.device)):
+        stream = torch.cuda.current_stream(place.device)
+        # Only this thread is watched: another model's thread may allocate meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
             logits = self._logits(*inputs, window)
         self._pool = self._pool or graph.pool()
         return graph, *inputs, logits
