@@ -100,7 +100,8 @@ def main() -> int:
     rounds = measure(given)
     place = f"{platform.machine()} ({capabilities()}), Python {platform.python_version()}, {given.dtype}"
     effort = f"{given.rounds} rounds in {time.monotonic() - began:.0f} s"
-    head = [f"## {datetime.now(UTC):%Y-%m-%d} serving", "", f"{place}, {effort}.", ""]
+    gates = f"Gates against others: those of bf16 times {table.scale_of(given.dtype):.2f}, as the engine is."
+    head = [f"## {datetime.now(UTC):%Y-%m-%d} serving", "", f"{place}, {effort}. {gates}", ""]
     text = "\n".join([*head, *table.promises(rounds, given.dtype), "", *table.figures(rounds)]) + "\n"
     print(text)
     if given.log:

@@ -42,9 +42,14 @@ def p99(sample: Sample) -> float:
     return sample.done["p99_ms"]
 
 
+def scale_of(dtype: str) -> float:
+    """How many times bf16's speed the engine has in a dtype."""
+    return ENGINE[dtype] / ENGINE["bf16"]
+
+
 def rows(dtype: str) -> list[Row]:
     """The promises. They are made for bf16; in another dtype they are as much lower or higher as the engine is."""
-    scale = ENGINE[dtype] / ENGINE["bf16"]
+    scale = scale_of(dtype)
 
     def row(what: str, gate: float, stretch: float, peer: str, case: str, figure: Figure = spent) -> Row:
         return Row(Target(what, what, gate * scale, stretch * scale, more_is_better=True), peer, case, figure)
