@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,11 +83,34 @@ def reranker(request: pytest.FixtureRequest, embedding: Embedding) -> Iterator[R
     reranker.close()
 
 
-@pytest.fixture(scope="module", params=["toy", pytest.param("smollm2-135m-instruct", marks=pytest.mark.models)])
-def generator(request: pytest.FixtureRequest) -> Iterator[Generator]:
-    generator: Generator = ToyGenerator() if request.param == "toy" else OpenVINOChat(shelved(request.param))
+WRITERS = [
+    "toy",
+    pytest.param("smollm2-135m-instruct", marks=pytest.mark.models),
+    pytest.param("torch", marks=pytest.mark.torch),
+]
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generator]:
+    generator: Generator
+    if request.param == "torch":
+        generator = random_writer(tmp_path_factory.mktemp("torch"))
+    else:
+        generator = ToyGenerator() if request.param == "toy" else OpenVINOChat(shelved(request.param))
     yield generator
     generator.close()
+
+
+def random_writer(home: Path) -> Generator:
+    """A tiny causal model that writes words at random, though always the same."""
+    pytest.importorskip("torch", reason="pip install 'ragq[torch]'")
+    from benchmarks import gpu_models
+
+    place = home / "models" / "random"
+    gpu_models.decoder(place, gpu_models.TINY_QWEN3, is_embedder=False)
+    (place / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }} {% endfor %}")
+    settings = Model("random", "torch", device="cpu")
+    return registry.backend("torch").generator(settings, Site(Shelf(home), 1, home / "cache"))
 
 
 def written(generator: Generator, request: Generate, at: Call | None = None) -> tuple[list[str], Generation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -78,6 +78,11 @@ class Answer:
         return not request.temperature and not request.ban_tokens and request.repetition_penalty == 1.0 and not (
             request.presence_penalty or request.frequency_penalty
         )  # fmt: skip
+
+    @property
+    def num_held(self) -> int:
+        """Tokens that its seat holds."""
+        return len(self.seat.ids) if self.seat is not None else 0
 
     @property
     def is_reading(self) -> bool:
@@ -198,25 +203,23 @@ class Answers:
         answer.seat.ids += part
         answer.num_read += len(part)
         if not answer.is_reading:
-            self._advance([answer], logits[None])
+            self._advance({0: answer}, logits[None])
 
     def _write(self, answers: Sequence[Answer]) -> None:
-        newest = {}
-        for answer in answers:
-            assert answer.seat is not None
-            newest[answer.seat.number] = (answer.newest, len(answer.seat.ids))
+        seated = {answer.seat.number: answer for answer in answers if answer.seat is not None}
+        newest = {number: (answer.newest, answer.num_held) for number, answer in seated.items()}
         logits = self._stepper.write(newest)
         for answer in answers:
             assert answer.seat is not None
             answer.seat.ids.append(answer.newest)
-        self._advance(answers, logits[list(newest)])
+        self._advance(seated, logits)
 
-    def _advance(self, answers: Sequence[Answer], logits: Any) -> None:
-        """Choose the next token of each; the likeliest are found on the device, only others' logits are fetched."""
+    def _advance(self, answers: Mapping[int, Answer], logits: Any) -> None:
+        """Choose the next token of each, given by row; the likeliest are found on the device, and fetched at once."""
         likeliest = logits.argmax(dim=-1).tolist()
-        for answer, row, token in zip(answers, logits, likeliest, strict=True):
+        for row, answer in answers.items():
             try:
-                chosen = token if answer.is_greedy else answer.sampler.next(row.cpu().numpy())
+                chosen = likeliest[row] if answer.is_greedy else answer.sampler.next(logits[row].cpu().numpy())
             except RagqError as error:
                 self._end(answer, News(error=error))
                 continue

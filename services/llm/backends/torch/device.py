@@ -56,6 +56,11 @@ class Place:
         tensor = torch.from_numpy(values)
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.is_cuda else tensor
 
+    def settle(self) -> None:
+        """Wait until what was begun has arrived: streams of other threads do not wait for the one that began it."""
+        if self.is_cuda:
+            torch.cuda.synchronize(self.device)
+
     def free_bytes(self) -> int:
         """Memory for a model; 0 when the system does not tell."""
         if self.is_cuda:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from services.llm.backends.layout import layout_of
 from services.models import Shelved
 from services.models.checkpoint import Checkpoint
@@ -29,7 +27,7 @@ class Loaded:
     def encoder(self) -> Encoder:
         """A BERT-like encoder."""
         encoder = Encoder(self.weights, layout_of(self.config))
-        self._settle()
+        self.weights.place.settle()
         return encoder
 
     def classifier(self) -> Classifier:
@@ -39,13 +37,8 @@ class Loaded:
     def decoder(self) -> Decoder:
         """A causal model."""
         decoder = Decoder(self.weights, self.config)
-        self._settle()
+        self.weights.place.settle()
         return decoder
-
-    def _settle(self) -> None:
-        """Wait until the weights have arrived: other streams do not wait for the one that copies them."""
-        if self.weights.place.is_cuda:
-            torch.cuda.synchronize(self.weights.place.device)
 
 
 def load(model: Shelved, place: Place) -> Loaded:

@@ -81,6 +81,7 @@ class YesNoScorer:
         self._prompt = YesNoPrompt(model.path, model.card, is_qwen3=is_qwen3, max_tokens=limit, instruction=instruction)
         yes, no = self._decoder.head_rows([self._prompt.yes, self._prompt.no])
         self._direction = yes - no
+        place.settle()
         self._beginnings = Beginnings()
 
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> list[PreparedPair]:

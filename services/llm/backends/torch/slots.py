@@ -107,7 +107,9 @@ def slot_bytes(decoder: Decoder, num_tokens: int) -> int:
 def _zeros(shape: tuple[int, ...], place: Place) -> Any:
     """Zeros: a cell that was never written must not be NaN, or it would spoil the sum it weighs nothing in."""
     if place.is_cuda:
-        return torch.zeros(shape, dtype=place.dtype, device=place.device)
+        found = torch.zeros(shape, dtype=place.dtype, device=place.device)
+        place.settle()
+        return found
     # numpy's zeros take no memory before they are written; torch's do.
     whole = np.int16 if place.dtype.itemsize == np.dtype(np.int16).itemsize else np.int32
     return torch.from_numpy(np.zeros(shape, whole)).view(place.dtype)
