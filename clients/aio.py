@@ -163,10 +163,11 @@ class AsyncIndex(_Face[IndexClient]):
         *,
         rerank: bool = True,
         vector: np.ndarray | None = None,
+        copies: int = 1,
         timeout_s: float | None = None,
     ) -> Hits:
-        """As search, with timings, coverage and notes."""
-        request = Search(collection, query, top_k, mode, rerank, vector)
+        """As search, with timings, coverage and notes; up to ``copies`` chunks of equal text are among the hits."""
+        request = Search(collection, query, top_k, mode, rerank, vector, copies)
         return await self._client.call(SEARCH, request, timeout_s=timeout_s)
 
 

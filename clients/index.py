@@ -192,10 +192,13 @@ class IndexClient(Adding, CheckingUp, Editing):
         *,
         rerank: bool = True,
         vector: np.ndarray | None = None,
+        copies: int = 1,
         timeout_s: float | None = None,
     ) -> Hits:
-        """As search, with timings, coverage and notes."""
-        return self._client.call(SEARCH, Search(collection, query, top_k, mode, rerank, vector), timeout_s=timeout_s)
+        """As search, with timings, coverage and notes; up to ``copies`` chunks of equal text are among the hits."""
+        return self._client.call(
+            SEARCH, Search(collection, query, top_k, mode, rerank, vector, copies), timeout_s=timeout_s
+        )
 
     def save_turn(self, turn: Turn) -> None:
         """Keep a finished round of a chat."""

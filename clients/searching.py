@@ -19,6 +19,7 @@ class Search:
         mode: dense (vectors), keyword (BM25 over words and CJK bigrams) or hybrid (both, fused).
         rerank: let the LLM service score the first candidates again.
         vector: float32 [dim] of the caller's own, instead of embedding ``query``.
+        copies: chunks of equal text below equal headings are one find; how many of them may be among the hits.
     """
 
     collection: str
@@ -27,6 +28,7 @@ class Search:
     mode: Mode = "hybrid"
     rerank: bool = True
     vector: np.ndarray | None = None
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Hit:
         score: higher is better, on the scale that ``score_kind`` names.
         scores: every signal that took part: ``dense`` (cosine), ``keyword`` (BM25), ``rerank``.
         ranks: 1-based rank in each signal.
+        num_copies: how many chunks of the collection have this text below these headings, counted up to 1000.
     """
 
     chunk_id: str
@@ -51,6 +54,7 @@ class Hit:
     heading: str = ""
     scores: dict[str, float] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
+    num_copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class Catalog:
         with self.database.write() as tx:
             self.jobs.cancel_collection(tx, shelf.id)
             tx.execute("INSERT OR IGNORE INTO stale_collections VALUES (?)", (shelf.id,))
-            tx.execute("DELETE FROM stale_chunks WHERE collection_id = ?", (shelf.id,))
+            tx.execute("DELETE FROM stale_entries WHERE collection_id = ?", (shelf.id,))
             tx.execute("DELETE FROM collections WHERE id = ?", (shelf.id,))
         return shelf
 

@@ -11,7 +11,7 @@ from clients.errors import RagqError
 from services.service import Call
 
 from .catalog import Catalog, Shelf
-from .chunks import Stored
+from .entries import Entry
 from .originals import Originals
 from .publishing import Publisher
 from .stores.base import Near, VectorStore
@@ -25,9 +25,9 @@ REPAIR = "ragq fsck --repair"
 WORDS: dict[Fault, tuple[str, str]] = {
     "records_damaged": ("the records are damaged", "restore records.sqlite from a backup"),
     "incomplete_document": ("documents are called ready, and chunks or vectors of theirs are not on record", REPAIR),
-    "missing_vectors": ("chunks have no vector in the store", REPAIR),
+    "missing_vectors": ("contents have no vector in the store", REPAIR),
     "surplus_vectors": ("vectors in the store belong to no chunk", REPAIR),
-    "missing_words": ("chunks are not in the keyword index", REPAIR),
+    "missing_words": ("contents are not in the keyword index", REPAIR),
     "surplus_words": ("entries of the keyword index belong to no chunk", REPAIR),
     "lost_vectors": ("vectors are in the store, and no search finds them", REPAIR),
     "lost_originals": ("originals are gone or damaged; what was made of them still answers", "add the files again"),
@@ -101,7 +101,7 @@ class Examiner:
 
     def _probe(self, shelf: Shelf, request: Checkup) -> Steps:
         """Ask the store for each vector: an index may have lost some without an error, and count them still."""
-        wanted = sorted(self._catalog.documents.chunks.ready_ids(shelf.id))
+        wanted = sorted(self._catalog.documents.entries.wanted(shelf.id))
         lost: list[str] = []
         for at in range(0, len(wanted), PROBE_BATCH):
             yield Checking(shelf.name, "probing vectors", at, len(wanted))
@@ -114,15 +114,13 @@ class Examiner:
         yield _finding(shelf.name, "lost_vectors", lost, is_mended=not left)
 
     def _lost(self, shelf: Shelf, ids: Sequence[str]) -> list[str]:
-        chunks = [chunk for chunk in self._catalog.documents.chunks.by_id(ids) if chunk.vector is not None]
-        if not chunks:
+        entries = list(self._catalog.documents.entries.by_id(shelf.id, ids))
+        if not entries:
             return []
-        rows = np.stack([chunk.vector for chunk in chunks if chunk.vector is not None])
-        found = self._store.query(shelf.key, rows, PROBE_DEPTH)
-        still = self._catalog.documents.chunks.ready_ids(shelf.id) if not all(found) else set(ids)
-        return [
-            chunk.id for chunk, near in zip(chunks, found, strict=True) if chunk.id in still and not _finds(chunk, near)
-        ]
+        found = self._store.query(shelf.key, np.stack([entry.vector for entry in entries]), PROBE_DEPTH)
+        lost = [entry.id for entry, near in zip(entries, found, strict=True) if not _finds(entry, near)]
+        # What was deleted since it was read is not lost.
+        return [entry.id for entry in self._catalog.documents.entries.by_id(shelf.id, lost)] if lost else []
 
     def _contents(self, shelves: Sequence[Shelf], request: Checkup) -> Steps:
         for shelf in shelves:
@@ -151,9 +149,9 @@ class Examiner:
         return False
 
 
-def _finds(chunk: Stored, near: Sequence[Near]) -> bool:
-    """Whether a vector found itself; one that many chunks share may find the others instead."""
-    own = next((hit.score for hit in near if hit.id == chunk.id), None)
+def _finds(entry: Entry, near: Sequence[Near]) -> bool:
+    """Whether a vector found itself; one that many contents share may find the others instead."""
+    own = next((hit.score for hit in near if hit.id == entry.id), None)
     if own is not None:
         return own >= SAME
     return bool(near) and near[-1].score >= SAME

@@ -1,11 +1,10 @@
-"""Which chunks a document has, with their vectors, and which chunks the stores should forget."""
+"""Which chunks a document has, with their vectors."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +13,11 @@ from clients.errors import BadRequest, NotFound
 from clients.index import Chunk
 from clients.index import Chunks as ChunkPage
 
+from .content import content_of, entry_id
 from .schema import Database
 
 MAX_PAGE = 1000
 MAX_AROUND = 50
-
 
 BY_ID_OR_FORMER = """SELECT * FROM chunks WHERE id = :id
 UNION ALL SELECT c.* FROM former_chunks f JOIN chunks c ON c.key = f.chunk_key WHERE f.id = :id LIMIT 1"""
@@ -46,6 +45,7 @@ class Stored:
 
     Attributes:
         key: its number in the records.
+        entry: the id of its content inside the stores, which equal chunks share.
         vector: float32 [dim], or None before it is embedded.
     """
 
@@ -54,21 +54,13 @@ class Stored:
     document_id: str
     text: str
     heading: str
+    entry: str
     vector: np.ndarray | None = None
 
     @property
     def content(self) -> str:
         """What is embedded and indexed: the text below its headings."""
-        last = self.heading.rpartition(" > ")[2]
-        return self.text if not last or last in self.text[: len(last) + 8] else f"{self.heading}\n{self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A chunk of a ready document, with the name of its document."""
-
-    chunk: Chunk
-    document: str
+        return content_of(self.text, self.heading)
 
 
 def chunk_id(document_id: str, position: int, text: str) -> str:
@@ -83,30 +75,26 @@ class Chunks:
         self._database = database
 
     def drop(self, tx: sqlite3.Connection, document_id: str) -> None:
-        """Delete a document's chunks; their ids stay on record as stale until the stores forgot them."""
+        """Delete a document's chunks; what the stores hold of them stays on record as stale until it was looked at."""
         tx.execute(
-            """INSERT OR IGNORE INTO stale_chunks SELECT d.collection_id, c.id FROM chunks c
+            """INSERT OR IGNORE INTO stale_entries SELECT d.collection_id, c.entry FROM chunks c
             JOIN documents d ON d.id = c.document_id WHERE c.document_id = ?""",
             (document_id,),
         )
         tx.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
 
-    def drop_unknown(self, tx: sqlite3.Connection, collection_id: int, ids: Sequence[str]) -> None:
-        """Put those of the ids on record as stale that are no chunks any more."""
-        tx.executemany(
-            """INSERT OR IGNORE INTO stale_chunks SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE id = ?)""",
-            [(collection_id, id_, id_) for id_ in ids],
-        )
-
     def append(self, tx: sqlite3.Connection, document_id: str, first: int, pieces: Sequence[Piece]) -> None:
         """Write chunks of a document, the first of them at position ``first``."""
         rows = [
-            (chunk_id(document_id, n, p.text), document_id, n, p.text, p.start, p.end, p.page, p.heading)
+            (
+                chunk_id(document_id, n, p.text), document_id, n, p.text, p.start, p.end, p.page, p.heading,
+                entry_id(p.text, p.heading),
+            )
             for n, p in enumerate(pieces, first)
-        ]
+        ]  # fmt: skip
         tx.executemany(
-            """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading, entry)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             rows,
         )
 
@@ -147,33 +135,6 @@ class Chunks:
         )
         return [_stored(row) for row in rows]
 
-    def ready_ids(self, collection_id: int) -> set[str]:
-        """Ids of all chunks that the stores should hold."""
-        rows = self._database.read().execute(
-            """SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id
-            WHERE d.collection_id = ? AND d.status = 'ready' AND c.is_enabled""",
-            (collection_id,),
-        )
-        return {row[0] for row in rows}
-
-    def by_id(self, ids: Sequence[str]) -> Iterator[Stored]:
-        """Embedded chunks by their ids, in no order; unknown ids are left out."""
-        rows = self._database.read().execute(
-            """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
-            WHERE c.id IN (SELECT value FROM json_each(?))""",
-            (json.dumps(list(ids)),),
-        )
-        return map(_stored, rows)
-
-    def found(self, ids: Sequence[str]) -> dict[str, Found]:
-        """Chunks that searches may find, by their ids; the others are left out."""
-        rows = self._database.read().execute(
-            """SELECT c.*, d.name AS document FROM chunks c JOIN documents d ON d.id = c.document_id
-            WHERE d.status = 'ready' AND c.is_enabled AND c.id IN (SELECT value FROM json_each(?))""",
-            (json.dumps(list(ids)),),
-        )
-        return {row["id"]: Found(chunk_of(row), row["document"]) for row in rows}
-
     def page(self, document_id: str, offset: int, limit: int) -> ChunkPage:
         """A page of a document's chunks in their order."""
         if offset < 0 or not 1 <= limit <= MAX_PAGE:
@@ -202,18 +163,6 @@ class Chunks:
         near = [chunk_of(r) for r in rows]
         return chunk_of(row), [c for c in near if c.position < at], [c for c in near if c.position > at]
 
-    def stale(self, limit: int) -> list[tuple[int, str]]:
-        """Collection numbers and ids of chunks that the stores should forget."""
-        rows = self._database.read().execute(
-            "SELECT collection_id, chunk_id FROM stale_chunks ORDER BY collection_id LIMIT ?", (limit,)
-        )
-        return [(row[0], row[1]) for row in rows]
-
-    def forget(self, forgotten: Iterable[tuple[int, str]]) -> None:
-        """The stores let go of these."""
-        with self._database.write() as tx:
-            tx.executemany("DELETE FROM stale_chunks WHERE collection_id = ? AND chunk_id = ?", forgotten)
-
 
 def no_chunk(id_: str) -> NotFound:
     """What is raised for an id that no chunk has."""
@@ -223,7 +172,7 @@ def no_chunk(id_: str) -> NotFound:
 def _stored(row: sqlite3.Row) -> Stored:
     raw = row["vector"] if "vector" in row.keys() else None  # noqa: SIM118 - a sqlite3.Row iterates over its values
     vector = None if raw is None else np.frombuffer(raw, np.float32)
-    return Stored(row["key"], row["id"], row["document_id"], row["text"], row["heading"], vector)
+    return Stored(row["key"], row["id"], row["document_id"], row["text"], row["heading"], row["entry"], vector)
 
 
 def chunk_of(row: sqlite3.Row) -> Chunk:

@@ -14,6 +14,7 @@ from clients.index import Documents as DocumentPage
 from clients.wire import Clock
 
 from .chunks import Chunks, Piece
+from .entries import Entries
 from .schema import Database
 
 MAX_PAGE = 1000
@@ -72,6 +73,7 @@ class Documents:
         self._database = database
         self._clock = clock
         self.chunks = Chunks(database)
+        self.entries = Entries(database)
 
     def take(
         self, tx: sqlite3.Connection, collection_id: int, collection: str, new: Incoming, chunking: Chunking

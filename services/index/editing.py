@@ -14,7 +14,8 @@ from clients.errors import BadRequest
 from clients.wire import Clock
 
 from .catalog import Catalog, Shelf
-from .chunks import Stored, chunk_id, chunk_of, no_chunk
+from .chunks import chunk_id, chunk_of, no_chunk
+from .content import content_of, entry_id
 from .embedding import LLM, serving_model
 from .ingest import check_model
 from .jobs import OpenJob
@@ -161,13 +162,13 @@ class Editor:
             tx.executemany("INSERT INTO vectors VALUES (?, ?)", zip(keys, vectors, strict=False))
             _recount(tx, row["document_id"], self._clock())
             rows = [tx.execute("SELECT * FROM chunks WHERE key = ?", (key,)).fetchone() for key in keys]
-        self._publisher.renew(shelf, [r["id"] for r in rows if r["is_enabled"]])
+        self._publisher.renew(shelf, [r["entry"] for r in rows if r["is_enabled"]])
         return [chunk_of(r) for r in rows]
 
     def _vectors(self, shelf: Shelf, row: sqlite3.Row, texts: Sequence[str]) -> list[bytes]:
         if not texts:
             return []
-        contents = [Stored(0, "", "", text, row["heading"]).content for text in texts]
+        contents = [content_of(text, row["heading"]) for text in texts]
         model = serving_model(self._llm)
         vectors = np.ascontiguousarray(self._llm.embed(contents, timeout_s=EMBED_TIMEOUT_S), np.float32)
         check_model(shelf, model, vectors.shape[1])
@@ -186,8 +187,8 @@ def _write(tx: sqlite3.Connection, row: sqlite3.Row, text: str, as_cut: str, sta
     tx.execute("DELETE FROM former_chunks WHERE id = ?", (new,))
     tx.execute("DELETE FROM vectors WHERE chunk_key = ?", (key,))
     tx.execute(
-        'UPDATE chunks SET id = ?, text = ?, start = ?, "end" = ?, as_cut = ? WHERE key = ?',
-        (new, text, start, end, None if text == as_cut else as_cut, key),
+        'UPDATE chunks SET id = ?, text = ?, start = ?, "end" = ?, as_cut = ?, entry = ? WHERE key = ?',
+        (new, text, start, end, None if text == as_cut else as_cut, entry_id(text, row["heading"]), key),
     )
     return key
 
@@ -204,11 +205,11 @@ def _insert(tx: sqlite3.Connection, row: sqlite3.Row, text: str, start: int) -> 
     """A new chunk behind another."""
     _shift(tx, row["document_id"], row["position"] + 1, 1)
     made = tx.execute(
-        """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading, is_enabled, as_cut)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading, is_enabled, as_cut,
+        entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             f"new-{row['key']}", row["document_id"], row["position"] + 1, text, start, row["end"], row["page"],
-            row["heading"], row["is_enabled"], REARRANGED,
+            row["heading"], row["is_enabled"], REARRANGED, entry_id(text, row["heading"]),
         ),
     )  # fmt: skip
     key = int(made.lastrowid or 0)
@@ -248,9 +249,9 @@ def _hand_made_id(document_id: str, key: int, text: str) -> str:
 
 
 def _make_stale(tx: sqlite3.Connection, keys: Sequence[int]) -> None:
-    """The stores are to forget chunks by the ids that these have now."""
+    """The stores are to forget what chunks have in them now."""
     tx.execute(
-        """INSERT OR IGNORE INTO stale_chunks SELECT d.collection_id, c.id FROM chunks c
+        """INSERT OR IGNORE INTO stale_entries SELECT d.collection_id, c.entry FROM chunks c
         JOIN documents d ON d.id = c.document_id WHERE c.key IN (SELECT value FROM json_each(?))""",
         (json.dumps(list(keys)),),
     )

@@ -1,4 +1,4 @@
-"""Which chunks contain the words of a question: a BM25 index per collection, on disk, rebuildable at any time."""
+"""Which contents have the words of a question: a BM25 index per collection, on disk, rebuildable at any time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from clients.errors import BackendError
 
-from .chunks import Stored
+from .entries import Entry
 from .tokens import telling_tokens, tokens
 
 HEAP_BYTES = 16 << 20
@@ -23,7 +23,7 @@ VERSION = "1"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A chunk that contains words of the question; ``score`` is BM25, 0 and up."""
+    """An entry that contains words of the question; ``score`` is BM25, 0 and up."""
 
     id: str
     score: float
@@ -64,26 +64,26 @@ class KeywordIndex:
         self._directory.mkdir(parents=True)
         (self._directory / "version").write_text(VERSION, encoding="ascii")
 
-    def update(self, chunks: Iterable[Stored] = (), gone: Iterable[str] = ()) -> None:
-        """Add or replace chunks and delete others, in one commit."""
+    def update(self, entries: Iterable[Entry] = (), gone: Iterable[str] = ()) -> None:
+        """Add or replace entries and delete others, in one commit."""
         with self._lock:
             try:
                 with _sound("written"):
-                    self._write(chunks, gone)
+                    self._write(entries, gone)
             except BackendError:
                 self._writer = None
                 raise
             self._index.reload()
 
-    def _write(self, chunks: Iterable[Stored], gone: Iterable[str]) -> None:
+    def _write(self, entries: Iterable[Entry], gone: Iterable[str]) -> None:
         import tantivy
 
         writer = self._open_writer()
         for id_ in gone:
             writer.delete_documents_by_term("id", id_)
-        for chunk in chunks:
-            writer.delete_documents_by_term("id", chunk.id)
-            writer.add_document(tantivy.Document(id=chunk.id, body=" ".join(tokens(chunk.content))))
+        for entry in entries:
+            writer.delete_documents_by_term("id", entry.id)
+            writer.add_document(tantivy.Document(id=entry.id, body=" ".join(tokens(entry.content))))
         writer.commit()
 
     def _open_writer(self) -> Any:
@@ -100,12 +100,12 @@ class KeywordIndex:
         return set(self._analyzer.analyze(" ".join(tokens(text))))
 
     def search(self, question: str, k: int, among: Sequence[str] | None = None) -> list[Match]:
-        """The ``k`` best chunks for any of the question's words; the question is never read as a query language.
+        """The ``k`` best entries for any of the question's words; the question is never read as a query language.
 
         Args:
             question: any text.
             k: how many.
-            among: score these chunks only; all when None.
+            among: score these entries only; all when None.
         """
         import tantivy
 
@@ -135,11 +135,11 @@ class KeywordIndex:
         return {word: math.log(1 + (total - min(n, total) + 0.5) / (n + 0.5)) for word, n in counts.items()}
 
     def count(self) -> int:
-        """How many chunks there are."""
+        """How many entries there are."""
         return int(self._index.searcher().num_docs)
 
     def ids(self) -> set[str]:
-        """The ids of all chunks."""
+        """The ids of all entries."""
         import tantivy
 
         searcher = self._index.searcher()
@@ -179,14 +179,14 @@ class KeywordIndexes:
                 self._open[collection] = KeywordIndex(self._directory / collection)
             return self._open[collection]
 
-    def update(self, collection: str, chunks: Iterable[Stored] = (), gone: Iterable[str] = ()) -> None:
-        """Add or replace chunks of a collection and delete others, in one commit."""
+    def update(self, collection: str, entries: Iterable[Entry] = (), gone: Iterable[str] = ()) -> None:
+        """Add or replace entries of a collection and delete others, in one commit."""
         with self._write_lock:
             index = self.of(collection)
             if self._writing is not None and self._writing is not index:
                 self._writing.close()
             self._writing = index
-            index.update(chunks, gone)
+            index.update(entries, gone)
 
     def drop(self, collection: str) -> None:
         """Delete a collection's index."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,10 +16,12 @@ from clients.errors import RagqError
 from .catalog import Catalog, Shelf, shelf_key
 from .chunks import Stored
 from .documents import Work
+from .entries import Entry, distinct
 from .keyword import KeywordIndexes
 from .stores.base import VectorStore
 
 BATCH = 5000
+TELL_EVERY_S = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -41,18 +44,18 @@ class Publisher:
         for chunks, complete in self._slices(documents):
             with self._lock:
                 self._sweep()
-                self._put(shelf, chunks)
+                self._put(shelf, self._catalog.documents.entries.new(shelf.id, distinct(chunks)))
                 with self._catalog.database.write() as tx:
                     # What was dropped since the slice was read is in the stores now, and no record says so.
-                    self._catalog.documents.chunks.drop_unknown(tx, shelf.id, [c.id for c in chunks])
+                    self._catalog.documents.entries.disown(tx, shelf.id, chunks)
                     for document in complete:
                         self._catalog.documents.ready(tx, document.id)
 
     def renew(self, shelf: Shelf, ids: Sequence[str]) -> None:
-        """Let the stores forget what is stale, and learn chunks that a person changed."""
+        """Let the stores forget what is stale, and learn the entries of chunks that a person changed."""
         with self._lock:
             self._sweep()
-            self._put(shelf, list(self._catalog.documents.chunks.by_id(ids)))
+            self._put(shelf, list(self._catalog.documents.entries.by_id(shelf.id, ids)))
 
     def open(self, shelf: Shelf) -> None:
         """Make room for a collection, so that a search meets an empty one instead of none."""
@@ -74,14 +77,12 @@ class Publisher:
             complete.append(document)
         yield held, complete
 
-    def _put(self, shelf: Shelf, chunks: list[Stored]) -> None:
-        if not chunks:
+    def _put(self, shelf: Shelf, entries: list[Entry]) -> None:
+        if not entries:
             return
         self._store.create(shelf.key)
-        self._store.upsert(
-            shelf.key, [c.id for c in chunks], np.stack([c.vector for c in chunks if c.vector is not None])
-        )
-        self._keywords.update(shelf.key, chunks)
+        self._store.upsert(shelf.key, [e.id for e in entries], np.stack([e.vector for e in entries]))
+        self._keywords.update(shelf.key, entries)
 
     def sweep(self) -> None:
         """Let the stores forget what the records call stale."""
@@ -93,15 +94,15 @@ class Publisher:
             self._store.drop(shelf_key(collection_id))
             self._keywords.drop(shelf_key(collection_id))
             self._catalog.forget_collection(collection_id)
-        chunks = self._catalog.documents.chunks
-        while stale := chunks.stale(BATCH):
+        entries = self._catalog.documents.entries
+        while stale := entries.stale(BATCH):
             for collection_id, group in itertools.groupby(stale, key=lambda pair: pair[0]):
-                if self._catalog.shelf_of(collection_id) is None:
-                    continue
-                ids = [chunk_id for _, chunk_id in group]
-                self._store.delete(shelf_key(collection_id), ids)
-                self._keywords.update(shelf_key(collection_id), gone=ids)
-            chunks.forget(stale)
+                ids = [id_ for _, id_ in group]
+                gone = entries.unused(collection_id, ids)
+                if gone and self._catalog.shelf_of(collection_id) is not None:
+                    self._store.delete(shelf_key(collection_id), gone)
+                    self._keywords.update(shelf_key(collection_id), gone=gone)
+                entries.forget(collection_id, gone, sorted(set(ids) - set(gone)))
 
     def reconcile(self) -> list[str]:
         """Compare the stores with the records at the start, and write anew what is missing.
@@ -125,41 +126,49 @@ class Publisher:
             self._mend(shelf)
 
     def compare(self, shelf: Shelf) -> dict[Fault, set[str]]:
-        """Where the stores differ from the records: ids of chunks by what is wrong; empty when nothing is."""
+        """Where the stores differ from the records: ids of entries by what is wrong; empty when nothing is."""
+        entries = self._catalog.documents.entries
         with self._lock:
             self._sweep()
-            wanted = self._catalog.documents.chunks.ready_ids(shelf.id)
+            wanted, allowed = entries.wanted(shelf.id), entries.allowed(shelf.id)
             held, words = self._store.ids(shelf.key), self._keywords.of(shelf.key).ids()
         found: dict[Fault, set[str]] = {
             "missing_vectors": wanted - held,
-            "surplus_vectors": held - wanted,
+            "surplus_vectors": held - allowed,
             "missing_words": wanted - words,
-            "surplus_words": words - wanted,
+            "surplus_words": words - allowed,
         }
-        # A document that was deleted after the records were read is not too much: the next sweep takes it out.
-        now = self._catalog.documents.chunks.ready_ids(shelf.id)
+        # What was deleted since the records were read is not missing: the next sweep takes it out.
+        now = entries.wanted(shelf.id)
         return {fault: left for fault, ids in found.items() if (left := ids & now if "missing" in fault else ids)}
 
     def _mend(self, shelf: Shelf) -> str:
-        wanted = self._catalog.documents.chunks.ready_ids(shelf.id)
-        if wanted or self._store.count(shelf.key):
-            self._store.create(shelf.key)
-        held = self._store.ids(shelf.key)
-        words = self._words(shelf)
-        self._store.delete(shelf.key, sorted(held - wanted))
-        missing = sorted(wanted - held)
-        for part, chunks in self._stored(missing):
-            self._store.upsert(shelf.key, part, np.stack([c.vector for c in chunks if c.vector is not None]))
-        if surplus := sorted(words - wanted):
+        entries = self._catalog.documents.entries
+        wanted, allowed = entries.wanted(shelf.id), entries.allowed(shelf.id)
+        held, words = self._vectors(shelf, wanted), self._words(shelf)
+        self._store.delete(shelf.key, sorted(held - allowed))
+        if surplus := sorted(words - allowed):
             self._keywords.update(shelf.key, gone=surplus)
-        unwritten = sorted(wanted - words)
-        for _, chunks in self._stored(unwritten):
-            self._keywords.update(shelf.key, chunks)
-        if held == wanted and words == wanted:
+        missing, unwritten = sorted(wanted - held), sorted(wanted - words)
+        for part in self._read(shelf, missing, "vectors"):
+            self._store.upsert(shelf.key, [e.id for e in part], np.stack([e.vector for e in part]))
+        for part in self._read(shelf, unwritten, "keyword entries"):
+            self._keywords.update(shelf.key, part)
+        if not (missing or unwritten or surplus or held - allowed):
             return ""
         return (
             f"{shelf.name}: {len(missing)} vectors and {len(unwritten)} keyword entries written anew from the records"
         )
+
+    def _vectors(self, shelf: Shelf, wanted: set[str]) -> set[str]:
+        """Ids of the vectors that are there; none of them wanted means that the collection is begun anew."""
+        held = self._store.ids(shelf.key)
+        if held and wanted and not held & wanted:
+            self._store.drop(shelf.key)
+            held = set()
+        if wanted or held:
+            self._store.create(shelf.key)
+        return held
 
     def _words(self, shelf: Shelf) -> set[str]:
         try:
@@ -169,7 +178,12 @@ class Publisher:
             self._keywords.drop(shelf.key)
             return self._keywords.of(shelf.key).ids()
 
-    def _stored(self, ids: list[str]) -> Iterator[tuple[list[str], list[Stored]]]:
+    def _read(self, shelf: Shelf, ids: list[str], what: str) -> Iterator[list[Entry]]:
+        """Entries in batches, and a line in the log now and then while that takes long."""
+        told = time.monotonic()
         for i in range(0, len(ids), BATCH):
-            chunks = list(self._catalog.documents.chunks.by_id(ids[i : i + BATCH]))
-            yield [chunk.id for chunk in chunks], chunks
+            if time.monotonic() - told > TELL_EVERY_S:
+                told = time.monotonic()
+                log.warning("%s: %d of %d %s are written anew", shelf.name, i, len(ids), what)
+            if entries := list(self._catalog.documents.entries.by_id(shelf.id, ids[i : i + BATCH])):
+                yield entries

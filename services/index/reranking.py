@@ -16,8 +16,8 @@ from clients.trace import step
 from clients.wire import Clock
 from services.service import Call
 
-from .chunks import Found
 from .embedding import LLM
+from .entries import Found
 from .fusion import best_first, refine
 
 BUDGET_S = 2.0

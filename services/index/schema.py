@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clients.errors import BackendError
+
+from .content import entry_id
 
 BUSY_TIMEOUT_S = 30.0
 FIRST = """
@@ -62,7 +65,17 @@ CREATE TABLE former_chunks (
     id TEXT PRIMARY KEY, chunk_key INTEGER NOT NULL REFERENCES chunks(key) ON DELETE CASCADE) WITHOUT ROWID;
 CREATE INDEX former_of_chunk ON former_chunks(chunk_key);
 """
-MIGRATIONS = (FIRST, EDITS)
+# The stores hold each distinct content once: what they held by the ids of chunks is written anew.
+SHARED = """
+ALTER TABLE chunks ADD COLUMN entry TEXT NOT NULL DEFAULT '';
+UPDATE chunks SET entry = entry_id(text, heading);
+CREATE INDEX chunks_of_entry ON chunks(entry);
+DROP TABLE stale_chunks;
+CREATE TABLE stale_entries (collection_id INTEGER NOT NULL, entry TEXT NOT NULL,
+    PRIMARY KEY (collection_id, entry)) WITHOUT ROWID;
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED)
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -107,6 +120,9 @@ class Database:
                 f"the records at {self.path} have schema {version}; this ragq knows schemas up to {len(MIGRATIONS)}",
                 help="a newer ragq wrote them: install that version, or use another data directory",
             )
+        self._writer.create_function("entry_id", 2, entry_id, deterministic=True)
+        if 0 < version < len(MIGRATIONS):
+            log.warning("the records at %s are brought to schema %d, once", self.path, len(MIGRATIONS))
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._writer.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 

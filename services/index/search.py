@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from clients.wire import Clock
 from services.service import Call
 
 from .catalog import Catalog, Shelf
-from .chunks import Found
 from .embedding import LLM, Questions
+from .entries import Found
 from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
@@ -21,6 +21,7 @@ from .reranking import MAX_CANDIDATES, Reranking, Trail
 from .stores.base import VectorStore
 
 MAX_TOP_K = 1000
+MAX_COPIES = 100
 MAX_QUERY_CHARS = 20_000
 DEPTH = 50
 COVERING_HITS = 3
@@ -99,16 +100,21 @@ class Searcher:
         return vector
 
     def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
-        known = self._catalog.documents.chunks.found(list({id_ for s in trail.signals.values() for id_ in s}))
+        known = self._found(shelf, {id_ for scores in trail.signals.values() for id_ in scores}, request.copies)
         for name, scores in trail.signals.items():
             trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
         order, kind = _order(request, trail.signals)
         if request.rerank and order:
             call.check()
             with trail.timed("rerank"):
-                order, kind = self._reranking.apply(request, order, kind, known, trail, call)
-        hits = _hits(list(order.items())[: request.top_k], kind, known, trail.signals)
+                order, kind = self._reranking.apply(
+                    request, order, kind, {id_: copies[0] for id_, copies in known.items()}, trail, call
+                )
+        hits = _hits(list(order.items())[: request.top_k], kind, known, trail.signals)[: request.top_k]
         return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes)
+
+    def _found(self, shelf: Shelf, ids: Iterable[str], copies: int) -> dict[str, list[Found]]:
+        return self._catalog.documents.entries.found(shelf.id, ids, copies)
 
     def _coverage(self, shelf: Shelf, question: str, hits: Sequence[Hit]) -> float:
         """Share of the question's telling words, weighed by rarity, that the best hits contain."""
@@ -127,6 +133,8 @@ class Searcher:
 def _check(request: Search) -> None:
     if not 1 <= request.top_k <= MAX_TOP_K:
         raise BadRequest(f"top_k: 1 to {MAX_TOP_K}")
+    if not 1 <= request.copies <= MAX_COPIES:
+        raise BadRequest(f"copies: 1 to {MAX_COPIES}")
     if not request.query.strip() and (request.vector is None or request.mode == "keyword"):
         raise BadRequest("the query is empty")
     if len(request.query) > MAX_QUERY_CHARS:
@@ -145,19 +153,22 @@ def _order(request: Search, signals: Signals) -> tuple[dict[str, float], HitScor
 def _hits(
     order: Sequence[tuple[str, float]],
     kind: HitScore,
-    known: Mapping[str, Found],
+    known: Mapping[str, Sequence[Found]],
     signals: Signals,
 ) -> list[Hit]:
+    """The chunks of the entries in their order; those of one entry follow one another."""
     places = {name: ranks(scores) for name, scores in signals.items()}
     hits = []
     for id_, score in order:
-        chunk = known[id_].chunk
-        hits.append(
-            Hit(
-                chunk_id=id_, document_id=chunk.document_id, document=known[id_].document, text=chunk.text, score=score,
-                score_kind=kind, start=chunk.start, end=chunk.end, page=chunk.page, heading=chunk.heading,
-                scores={name: scores[id_] for name, scores in signals.items() if id_ in scores},
-                ranks={name: place[id_] for name, place in places.items() if id_ in place},
-            )
-        )  # fmt: skip
+        scores_of = {name: scores[id_] for name, scores in signals.items() if id_ in scores}
+        ranks_of = {name: place[id_] for name, place in places.items() if id_ in place}
+        for found in known[id_]:
+            chunk = found.chunk
+            hits.append(
+                Hit(
+                    chunk_id=chunk.id, document_id=chunk.document_id, document=found.document, text=chunk.text,
+                    score=score, score_kind=kind, start=chunk.start, end=chunk.end, page=chunk.page,
+                    heading=chunk.heading, scores=scores_of, ranks=ranks_of, num_copies=found.num_copies,
+                )
+            )  # fmt: skip
     return hits

@@ -17,13 +17,18 @@ from .session import Session
 @mode_option
 @click.option("--rerank/--no-rerank", default=True, show_default=True, help="Score the first candidates again.")
 @top_k_option
+@click.option(
+    "--copies", type=click.IntRange(1, 100), default=1, show_default=True, help="Chunks of equal text to show."
+)
 @json_option
 @trace_option
 @click.pass_obj
-def search(session: Session, query: str, collection: str, mode: str, rerank: bool, top_k: int, as_json: bool) -> None:
-    """Find passages of a collection; best first."""
+def search(
+    session: Session, query: str, collection: str, mode: str, rerank: bool, top_k: int, copies: int, as_json: bool
+) -> None:
+    """Find passages of a collection; best first. A text that many chunks have is one find."""
     with session.mesh() as mesh:
-        found = mesh.index.find(collection, query, top_k, mode, rerank=rerank)  # type: ignore[arg-type]  # click checked the choice
+        found = mesh.index.find(collection, query, top_k, mode, rerank=rerank, copies=copies)  # type: ignore[arg-type]  # click checked the choice
     if as_json:
         show.document(found)
     else:
@@ -47,4 +52,5 @@ def _signals(hit: Hit) -> str:
         f"{name} {score:.3f}" + (f" #{hit.ranks[name]}" if name in hit.ranks else "")
         for name, score in hit.scores.items()
     ]
-    return f"  ({', '.join(signals)})" if signals else ""
+    told = f"  ({', '.join(signals)})" if signals else ""
+    return told if hit.num_copies == 1 else f"{told}  in {hit.num_copies} chunks"

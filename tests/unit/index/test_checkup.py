@@ -50,8 +50,8 @@ def faults(found: Checked) -> dict[str, tuple[int, bool]]:
     return {finding.fault: (finding.count, finding.is_mended) for finding in found.findings}
 
 
-def chunk_ids(desk: Desk) -> list[str]:
-    return sorted(parts(desk).catalog.documents.chunks.ready_ids(parts(desk).catalog.shelf("papers").id))
+def entry_ids(desk: Desk) -> list[str]:
+    return sorted(parts(desk).catalog.documents.entries.wanted(parts(desk).catalog.shelf("papers").id))
 
 
 def run(desk: Desk, statement: str, *values: Any) -> None:
@@ -66,7 +66,7 @@ def test_a_sound_index_has_no_findings(desk: Desk) -> None:
 
 @pytest.mark.parametrize("probe", [False, True])
 def test_vectors_that_the_store_lacks_are_found_and_written_anew(desk: Desk, probe: bool) -> None:
-    gone = chunk_ids(desk)[0]
+    gone = entry_ids(desk)[0]
     parts(desk).store.delete(key(desk), [gone])
     assert faults(checked(desk))["missing_vectors"] == (1, False)
     assert checked(desk).findings[0].examples == [gone]
@@ -83,7 +83,7 @@ def test_a_vector_that_belongs_to_nothing_is_taken_out(desk: Desk) -> None:
 
 
 def test_the_keyword_index_is_compared_too(desk: Desk) -> None:
-    parts(desk).keywords.update(key(desk), gone=chunk_ids(desk)[:2])
+    parts(desk).keywords.update(key(desk), gone=entry_ids(desk)[:2])
     assert faults(checked(desk)) == {"missing_words": (2, False)}
     assert desk.search("知识", "keyword").hits == [] or desk.search("autumn", "keyword").hits == []
     assert faults(checked(desk, repair=True)) == {"missing_words": (2, True)}
@@ -92,7 +92,7 @@ def test_the_keyword_index_is_compared_too(desk: Desk) -> None:
 
 
 def test_a_vector_that_is_counted_and_not_what_it_should_be_is_found_by_probing_only(desk: Desk) -> None:
-    lost = chunk_ids(desk)[1]
+    lost = entry_ids(desk)[1]
     wrong = np.zeros((1, parts(desk).catalog.shelf("papers").dimension), np.float32)
     wrong[0, 0] = 1.0
     parts(desk).store.upsert(key(desk), [lost], wrong)

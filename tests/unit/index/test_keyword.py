@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.index.chunks import Stored
+from services.index.content import content_of
+from services.index.entries import Entry
 from services.index.keyword import KeywordIndex, KeywordIndexes
 from services.index.tokens import telling_tokens, tokens
 
 
-def stored(id_: str, text: str, heading: str = "") -> Stored:
-    return Stored(0, id_, "d", text, heading)
+def stored(id_: str, text: str, heading: str = "") -> Entry:
+    return Entry(id_, content_of(text, heading), np.zeros(2, np.float32))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from clients.errors import BackendError, Unreachable
 from clients.index import Chunk, Search
 from clients.llm import ModelInfo, Ranked, Role
-from services.index.chunks import Found
+from services.index.entries import Found
 from services.index.reranking import BUDGET_S, MAX_CANDIDATES, MAX_SIMILAR, RETRY_AFTER_S, Reranking, Trail
 from services.service import Call
 

@@ -67,7 +67,7 @@ def check_whole(desk: Desk) -> None:
     """The stores hold exactly the chunks of the ready documents."""
     parts = desk.service._parts
     for shelf in parts.catalog.shelves():
-        wanted = parts.catalog.documents.chunks.ready_ids(shelf.id)
+        wanted = parts.catalog.documents.entries.wanted(shelf.id)
         assert parts.store.ids(shelf.key) == wanted
         assert parts.keywords.of(shelf.key).ids() == wanted
 
