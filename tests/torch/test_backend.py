@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import pytest
 
 from clients.config import Model
-from clients.errors import ConfigError, MissingExtra
+from clients.errors import ConfigError
 from services.llm.backends.registry import Site, backend
 from services.models import Card, Shelf
-
-ROLES = ("embedder", "scorer", "generator")
 
 
 def site(home) -> Site:
     return Site(Shelf(home), 1, home / "cache")
-
-
-@pytest.mark.skipif(find_spec("torch") is not None, reason="torch is installed")
-@pytest.mark.parametrize("role", ROLES)
-def test_without_torch_the_extra_is_named(tmp_path, role):
-    with pytest.raises(MissingExtra, match="needs the package 'torch'") as failure:
-        getattr(backend("torch"), role)(Model("m", "torch"), site(tmp_path))
-    assert failure.value.help == "pip install 'ragq[torch]'"
 
 
 @pytest.mark.torch
