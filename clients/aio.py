@@ -135,6 +135,8 @@ class AsyncIndex(_Face[IndexClient]):
     switch_chunks = _twin(IndexClient.switch_chunks)
     revert_chunk = _twin(IndexClient.revert_chunk)
     recut_document = _twin(IndexClient.recut_document)
+    export_collection = _twin(IndexClient.export_collection)
+    import_collection = _job_twin(IndexClient.import_collection)
     check = _twin(IndexClient.check)
     save_turn = _twin(IndexClient.save_turn)
     chat = _twin(IndexClient.chat)

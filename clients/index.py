@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import adding, checkup, editing
+from . import adding, checkup, editing, transfer
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
 from .chats import Chat, ChatId, Chats, Turn, Turns
 from .checkup import CheckingUp
@@ -44,6 +44,7 @@ from .ingest import (
     UploadPart,
 )
 from .searching import Hit, Hits, HitScore, Mode, Search
+from .transfer import Transfers
 from .wire import Nothing, unary
 
 __all__ = [
@@ -128,11 +129,11 @@ CHATS = unary("index.chats", Nothing, Chats)
 DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
-    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS, *editing.METHODS,
+    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS, *editing.METHODS, *transfer.METHODS,
 )  # fmt: skip
 
 
-class IndexClient(Adding, CheckingUp, Editing):
+class IndexClient(Adding, CheckingUp, Editing, Transfers):
     """Collections, documents and search, as plain calls."""
 
     def collections(self) -> list[Collection]:

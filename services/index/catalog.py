@@ -119,6 +119,17 @@ class Catalog:
                 )
         return self.collection(name)
 
+    def make(self, tx: sqlite3.Connection, name: str, title: str, model: str, dimension: int) -> Shelf:
+        """Make a collection whose model is known, inside a transaction; AlreadyExists."""
+        made = tx.execute(
+            """INSERT INTO collections (name, title, model, dimension, created_at) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO NOTHING""",
+            (name, title, model, dimension, self._clock()),
+        )
+        if not made.rowcount:
+            raise AlreadyExists(f"there is a collection '{name}' already", help="give another name")
+        return Shelf(int(made.lastrowid or 0), name, model, dimension)
+
     def set_model(self, shelf: Shelf, model: str, dimension: int) -> Shelf:
         """Say which model makes the vectors of a collection that has none yet; the collection as it then is."""
         if (shelf.model, shelf.dimension) == (model, dimension):

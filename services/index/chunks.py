@@ -127,10 +127,10 @@ class Chunks:
                     )
 
     def of_document(self, document_id: str, after: int, limit: int) -> list[Stored]:
-        """Embedded chunks of a document with keys above ``after``, in order of their keys."""
+        """Embedded chunks of a document that searches may find, with keys above ``after``, in order of their keys."""
         rows = self._database.read().execute(
             """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
-            WHERE c.document_id = ? AND c.key > ? ORDER BY c.key LIMIT ?""",
+            WHERE c.document_id = ? AND c.key > ? AND c.is_enabled ORDER BY c.key LIMIT ?""",
             (document_id, after, limit),
         )
         return [_stored(row) for row in rows]

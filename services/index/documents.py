@@ -108,6 +108,21 @@ class Documents:
             ),
         )  # fmt: skip
 
+    def adopt(
+        self,
+        tx: sqlite3.Connection,
+        collection_id: int,
+        collection: str,
+        new: Incoming,
+        language: str,
+        chunking: Chunking,
+    ) -> str:
+        """Put a document on record whose chunks are known already; its id."""
+        id_ = document_id(collection, new.sha256)
+        self._insert(tx, id_, collection_id, new, chunking)
+        tx.execute("UPDATE documents SET language = ?, status = 'embedding' WHERE id = ?", (language, id_))
+        return id_
+
     def requeue(self, tx: sqlite3.Connection, id_: str) -> None:
         """Start a document over: its old chunks become stale."""
         self.chunks.drop(tx, id_)

@@ -90,6 +90,10 @@ class Jobs:
         else:
             self._insert(tx, job.id, id_, new)
 
+    def wait_for(self, tx: sqlite3.Connection, job: OpenJob, document_id: str, new: Incoming) -> None:
+        """Let a job end no sooner than a document that is on record already."""
+        self._insert(tx, job.id, document_id, new)
+
     def _insert(self, tx: sqlite3.Connection, job_id: str, document_id: str, new: Incoming) -> None:
         tx.execute(
             """INSERT INTO job_items (job_id, document_id, name, size_bytes) SELECT ?, ?, ?, ?

@@ -19,6 +19,7 @@ from .intake import Intake
 from .keyword import KeywordIndexes
 from .lock import DirectoryLock
 from .originals import Originals, Uploads
+from .packing import Packer
 from .parsing import Parser
 from .preparing import Preparer
 from .publishing import Publisher
@@ -27,6 +28,7 @@ from .search import Searcher
 from .stores.base import VectorStore
 from .stores.chroma import ChromaStore
 from .stores.memory import MemoryStore
+from .unpacking import Unpacker
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ class Parts:
     searcher: Searcher
     examiner: Examiner
     editor: Editor
+    packer: Packer
+    unpacker: Unpacker
     parser: Parser
     ingest: Ingest
 
@@ -105,23 +109,22 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         rest,
         time.monotonic,
     )
-    searcher = Searcher(catalog, store, keywords, llm, time.monotonic)
-    editor = Editor(catalog, publisher, llm, time.time)
-    examiner = Examiner(catalog, store, publisher, originals)
     return Parts(
-        lock,
-        database,
-        catalog,
-        originals,
-        uploads,
-        store,
-        keywords,
-        publisher,
-        searcher,
-        examiner,
-        editor,
-        parser,
-        ingest,
+        lock=lock,
+        database=database,
+        catalog=catalog,
+        originals=originals,
+        uploads=uploads,
+        store=store,
+        keywords=keywords,
+        publisher=publisher,
+        searcher=Searcher(catalog, store, keywords, llm, time.monotonic),
+        examiner=Examiner(catalog, store, publisher, originals),
+        editor=Editor(catalog, publisher, llm, time.time),
+        packer=Packer(catalog, originals),
+        unpacker=Unpacker(catalog, originals, llm, max_bytes),
+        parser=parser,
+        ingest=ingest,
     )
 
 

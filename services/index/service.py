@@ -17,10 +17,13 @@ from .handlers.chats import ChatHandlers
 from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
+from .handlers.transfer import TransferHandlers
 from .parts import open_parts
 
 
-class IndexService(DocumentHandlers, AddingHandlers, ChatHandlers, CheckupHandlers, EditingHandlers, Service):
+class IndexService(
+    DocumentHandlers, AddingHandlers, ChatHandlers, CheckupHandlers, EditingHandlers, TransferHandlers, Service
+):
     """Serves every method of `clients.index`.
 
     Args:

@@ -70,6 +70,25 @@ def test_a_chunk_is_changed_and_found_by_its_new_words(toy_mesh: LiveMesh, tmp_p
     assert json.loads(toy_mesh.run("chunks", "list", document["id"], "--json").stdout)["chunks"] == [chunk]
 
 
+def test_a_collection_is_exported_and_comes_in_under_another_name(
+    toy_mesh: LiveMesh, notes: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "notes.ragq"
+    done = toy_mesh.run("export", "-c", notes, "-o", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "2 documents" in done.stdout
+    done = toy_mesh.run("import", str(file), "--name", "cli-copy")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(toy_mesh.run("search", "尾翼", "-c", "cli-copy", "--json").stdout)
+    assert "尾翼" in found["hits"][0]["text"]
+    again = toy_mesh.run("import", str(file), "--name", "cli-copy")
+    assert again.returncode == 1
+    assert "there is a collection 'cli-copy' already" in again.stderr
+    assert toy_mesh.run("collections", "delete", "cli-copy", "--yes").returncode == 0
+    (tmp_path / "torn.ragq").write_bytes(file.read_bytes()[:-200])
+    assert "damaged" in toy_mesh.run("import", str(tmp_path / "torn.ragq"), "--name", "torn").stderr
+
+
 def test_a_failed_document_is_listed_and_makes_exit_code_1(toy_mesh: LiveMesh, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "good.txt").write_text("good")

@@ -13,6 +13,8 @@ COMMANDS: dict[str, str] = {
     "embed": "ui.cli.embed:embed",
     "rerank": "ui.cli.rerank:rerank",
     "generate": "ui.cli.generate:generate",
+    "export": "ui.cli.export:export",
+    "import": "ui.cli.import_:import_",
     "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",
 }

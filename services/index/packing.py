@@ -1,0 +1,184 @@
+"""What one file holds of a collection: a zip archive with the records as JSON lines, raw vectors and the originals.
+
+``manifest.json`` names the format, its version, the collection and the counts; ``documents.jsonl`` and
+``chunks.jsonl`` hold a record a line, chunks in the order of ``documents.jsonl``; ``vectors.f32`` holds a little-endian
+float32 row for each chunk, ``originals/SHA256`` the bytes of each document.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zipfile
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from clients.transfer import Export, Piece
+
+from .catalog import Catalog, Shelf
+from .originals import Originals
+
+FORMAT = "ragq collection"
+VERSION = 1
+MANIFEST, DOCUMENTS, CHUNKS, VECTORS, ORIGINALS = (
+    "manifest.json", "documents.jsonl", "chunks.jsonl", "vectors.f32", "originals/",
+)  # fmt: skip
+TELL_EVERY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a packed collection says of itself.
+
+    Attributes:
+        model, dimension: of the vectors; the file has none when ``num_vectors`` is 0.
+    """
+
+    name: str
+    title: str
+    model: str = ""
+    dimension: int = 0
+    num_documents: int = 0
+    num_chunks: int = 0
+    num_vectors: int = 0
+    format: str = FORMAT
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class PackedDocument:
+    """A document; one that was not ready is cut and embedded where it comes in."""
+
+    name: str
+    media_type: str
+    sha256: str
+    size_bytes: int
+    language: str
+    num_chunks: int
+    size: int
+    overlap: int
+    by_line: bool
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackedChunk:
+    """A chunk, with the text that it was cut with where a person changed it."""
+
+    text: str
+    start: int
+    end: int
+    page: int
+    heading: str
+    is_enabled: bool = True
+    as_cut: str | None = None
+
+
+class Packer:
+    """Writes a collection into a file, from one moment's view of the records."""
+
+    def __init__(self, catalog: Catalog, originals: Originals) -> None:
+        self._catalog = catalog
+        self._originals = originals
+
+    def pack(self, request: Export, path: Path) -> Iterator[Piece | Manifest]:
+        """Progress, and at last the manifest.
+
+        Raises:
+            NotFound: no such collection.
+            BackendError: an original is gone or damaged.
+        """
+        collection = self._catalog.collection(request.collection)
+        shelf = self._catalog.shelf(request.collection)
+        read = self._catalog.database.read()
+        read.execute("BEGIN")
+        try:
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
+                documents = _documents(read, shelf)
+                yield from self._pack_records(read, file, documents)
+                num_vectors = 0
+                if request.with_vectors:
+                    num_vectors = yield from self._pack_vectors(read, file, documents)
+                if request.with_originals:
+                    yield from self._pack_originals(file, documents)
+                num_chunks = sum(row["num_chunks"] for row in documents)
+                manifest = Manifest(
+                    collection.name, collection.title, shelf.model, shelf.dimension,
+                    len(documents), num_chunks, num_vectors,
+                )  # fmt: skip
+                file.writestr(MANIFEST, json.dumps(asdict(manifest), ensure_ascii=False, indent=1))
+        finally:
+            read.execute("ROLLBACK")
+        yield manifest
+
+    def _pack_records(
+        self, read: sqlite3.Connection, file: zipfile.ZipFile, documents: list[sqlite3.Row]
+    ) -> Iterator[Piece]:
+        with file.open(DOCUMENTS, "w", force_zip64=True) as lines:
+            for row in documents:
+                lines.write(_line(asdict(_document(row))))
+        with file.open(CHUNKS, "w", force_zip64=True) as lines:
+            for number, row in enumerate(documents):
+                for chunk in _chunks(read, row):
+                    lines.write(_line(asdict(_chunk(chunk))))
+                yield from _told("records", number, len(documents))
+
+    def _pack_vectors(
+        self, read: sqlite3.Connection, file: zipfile.ZipFile, documents: list[sqlite3.Row]
+    ) -> Generator[Piece, None, int]:
+        num_vectors = 0
+        with file.open(zipfile.ZipInfo(VECTORS), "w", force_zip64=True) as raw:
+            for number, row in enumerate(documents):
+                for chunk in _chunks(read, row):
+                    raw.write(chunk["vector"])
+                    num_vectors += 1
+                yield from _told("vectors", number, len(documents))
+        return num_vectors
+
+    def _pack_originals(self, file: zipfile.ZipFile, documents: list[sqlite3.Row]) -> Iterator[Piece]:
+        for number, sha256 in enumerate(dict.fromkeys(row["sha256"] for row in documents)):
+            file.writestr(ORIGINALS + sha256, self._originals.read(sha256))
+            yield from _told("originals", number, len(documents))
+
+
+def _documents(read: sqlite3.Connection, shelf: Shelf) -> list[sqlite3.Row]:
+    """What is ready with its chunks, everything else without."""
+    return read.execute(
+        """SELECT id, name, media_type, sha256, size_bytes, language, size, overlap, by_line, created_at,
+        CASE WHEN status = 'ready' THEN num_chunks ELSE 0 END AS num_chunks
+        FROM documents WHERE collection_id = ? AND status != 'cancelled' ORDER BY created_at, id""",
+        (shelf.id,),
+    ).fetchall()
+
+
+def _chunks(read: sqlite3.Connection, document: sqlite3.Row) -> Iterator[sqlite3.Row]:
+    """Of a ready document, with their vectors; one that is on its way may have some chunks already."""
+    if document["num_chunks"]:
+        yield from read.execute(
+            """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
+            WHERE c.document_id = ? ORDER BY c.position""",
+            (document["id"],),
+        )
+
+
+def _document(row: sqlite3.Row) -> PackedDocument:
+    return PackedDocument(
+        row["name"], row["media_type"], row["sha256"], row["size_bytes"], row["language"], row["num_chunks"],
+        row["size"], row["overlap"], bool(row["by_line"]), row["created_at"],
+    )  # fmt: skip
+
+
+def _chunk(row: sqlite3.Row) -> PackedChunk:
+    return PackedChunk(
+        row["text"], row["start"], row["end"], row["page"], row["heading"], bool(row["is_enabled"]), row["as_cut"]
+    )
+
+
+def _line(record: dict[str, object]) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _told(stage: str, number: int, total: int) -> Iterator[Piece]:
+    if number % TELL_EVERY == 0:
+        yield Piece(stage=stage, num_done=number, num_total=total)
