@@ -76,6 +76,8 @@ def write_cross_encoder(directory: Path) -> None:
     tokenizer.save(str(directory / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "pad_token": "[PAD]"}
     settings |= {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+    # Without it transformers gives the model no token types, as a BERT tokenizer would.
+    settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     (directory / "tokenizer_config.json").write_text(json.dumps(settings))
 
 

@@ -33,7 +33,7 @@ class Methods:
         return llm.Scores(logits, logits, "logit", "toy")
 
     def llm_generate(self, request: llm.Generate) -> llm.Generation:
-        return llm.Generation(request.messages[0].content.upper(), "stop", "toy")
+        return llm.Generation(_said(request).upper(), "stop", "toy")
 
     def llm_models(self, _request: Nothing) -> llm.Models:
         return llm.Models([llm.ModelInfo("embed", "toy", "toy", device="cpu", num_bytes=5)])
@@ -55,6 +55,10 @@ class Methods:
 
     def index_delete_collection(self, request: index.CollectionName) -> index.CollectionName:
         return request
+
+
+def _said(request: llm.Generate) -> str:
+    return request.messages[0].content if request.messages else request.prompt
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_cross_scores_are_the_raw_outputs(methods: Methods) -> None:
         ({"instruction": "do it", "input_text": "with this"}, {"content": "with this\n\ndo it", "temperature": 0.0}),
         ({"instruction": "do it", "top_p": 0.5, "temperature": 0.7}, {"temperature": 0.7, "top_p": 0.5}),
         ({"instruction": "do it", "top_p": 0, "temperature": 0.7}, {"temperature": 0.0, "top_p": 1.0}),
-        ({"template_prompt": "as it stands", "instruction": "no"}, {"content": "as it stands"}),
+        ({"template_prompt": "as it stands", "instruction": "no"}, {"prompt": "as it stands", "messages": []}),
         ({"instruction": "x", "token_count": 7}, {"max_tokens": 7}),
         ({"instruction": "x"}, {"max_tokens": 128, "state": ""}),
         ({"instruction": "x", "state_file": "poet.pth"}, {"state": "poet.pth"}),
@@ -91,18 +95,22 @@ def test_cross_scores_are_the_raw_outputs(methods: Methods) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("command", ["SAMPLING_GENERATE", "generate_texts"])
-def test_generation_keeps_the_old_fields(
-    methods: Methods, command: str, fields: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    text = legacy.answer("llm", {"cmd": command, **fields}, methods)
+def test_generation_keeps_the_old_fields(methods: Methods, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    text = legacy.answer("llm", {"cmd": "SAMPLING_GENERATE", **fields}, methods)
     (_, request) = methods.asked[0]
-    content = request.messages[0].content
+    content = _said(request)
     assert text == content.upper()
     assert {
         "content": content,
         **{n: getattr(request, n) for n in expected if n != "content"},
     }.items() >= expected.items()
+
+
+def test_the_earliest_command_takes_the_likeliest_tokens_a_hundred_of_them(methods: Methods) -> None:
+    fields = {"instruction": "do it", "input_text": "with this", "temperature": 0.9}
+    assert legacy.answer("llm", {"cmd": "generate_texts", **fields}, methods) == "WITH THIS\n\nDO IT"
+    (_, request) = methods.asked[0]
+    assert (request.max_tokens, request.temperature) == (100, 0.0)
 
 
 def test_models_are_told_by_role_with_devices_and_memory(methods: Methods) -> None:
