@@ -10,10 +10,22 @@ import numpy as np
 from .aclient import AsyncClient
 from .astream import AsyncStream
 from .embedding import EMBED, Embeddings, Role, embed_requests, joined
+from .errors import UnknownMethod
 from .extraction import EXTRACT, Extract, Sentence
 from .generation import Generation, Prompt, Token, generate_request
 from .llm import GENERATE
-from .models import MODELS, RELOAD, RELOAD_TIMEOUT_S, USAGE, ModelInfo, Reload, Reloaded, RoleName, WorkerUsage
+from .models import (
+    MODEL_OF,
+    RELOAD,
+    RELOAD_TIMEOUT_S,
+    USAGE,
+    ModelInfo,
+    Reload,
+    Reloaded,
+    RoleName,
+    WorkerUsage,
+    unserved,
+)
 from .parts import OnProgress
 from .scoring import RERANK, SCORE, Ranked, Scores, merged, ranked, rerank_requests, score_requests
 from .wire import Nothing
@@ -105,7 +117,13 @@ class AsyncLLM:
 
     async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
-        return (await self._client.call(MODELS, Nothing(), timeout_s=timeout_s)).models
+        return [await self._model(role, timeout_s) for role in MODEL_OF]
+
+    async def _model(self, role: RoleName, timeout_s: float | None) -> ModelInfo:
+        try:
+            return await self._client.call(MODEL_OF[role], Nothing(), timeout_s=timeout_s)
+        except UnknownMethod:
+            return unserved(role)
 
     async def reload(
         self,
@@ -120,7 +138,7 @@ class AsyncLLM:
     ) -> Reloaded:
         """Put another model in place of the one that fills a role; see ``LLMClient.reload``."""
         wish = Reload(role, name, backend, dtype, device, release_first)
-        return await self._client.call(RELOAD, wish, timeout_s=timeout_s)
+        return await self._client.call(RELOAD[role], wish, timeout_s=timeout_s)
 
     async def usage(self, *, timeout_s: float | None = None) -> WorkerUsage:
         """What one worker has done, and what it takes of its machine."""

@@ -92,6 +92,8 @@ class LLM(Service):
     Attributes:
         profile: the models of all roles in one word; a role that names a model has that one.
         threads: processor threads for one worker; 0 means the cores but one, divided by ``num_workers``, at least one.
+        roles: those that workers started from this configuration serve; empty means all of them. Workers of one
+            service may serve different roles, on different machines.
         cache_mb: memory for remembered vectors, and as much again for remembered scores.
     """
 
@@ -102,6 +104,7 @@ class LLM(Service):
     rerank: Model = field(default_factory=lambda: Model("maxsim"))
     generate: Model = field(default_factory=lambda: Model("smollm2-135m-instruct"))
     threads: int = 0
+    roles: list[Literal["embed", "rerank", "generate"]] = field(default_factory=list)
     cache_mb: int = 64
     state_path: str = ""
     device: str = "cpu"

@@ -7,11 +7,26 @@ from typing import Literal, overload
 
 import numpy as np
 
+from . import models
 from .client import Client, Stream
 from .embedding import EMBED, MAX_TEXTS_PER_CALL, Embed, Embeddings, Role, embed_requests, joined
+from .errors import UnknownMethod
 from .extraction import EXTRACT, Extract, Extraction, Sentence
 from .generation import Beam, Generate, Generation, Message, Prompt, Token, Usage, generate_request
-from .models import MODELS, RELOAD, RELOAD_TIMEOUT_S, USAGE, ModelInfo, Models, Reload, Reloaded, RoleName, WorkerUsage
+from .models import (
+    MODEL_OF,
+    MODELS,
+    RELOAD,
+    RELOAD_TIMEOUT_S,
+    USAGE,
+    ModelInfo,
+    Models,
+    Reload,
+    Reloaded,
+    RoleName,
+    WorkerUsage,
+    unserved,
+)
 from .parts import MAX_CHARS_PER_CALL, OnProgress, Progress
 from .scoring import (
     MAX_PAIRS_PER_CALL,
@@ -38,6 +53,7 @@ __all__ = [
     "MAX_TEXTS_PER_CALL",
     "METHODS",
     "MODELS",
+    "MODEL_OF",
     "RELOAD",
     "RERANK",
     "SCORE",
@@ -73,7 +89,7 @@ __all__ = [
 ]
 
 GENERATE = Method("llm.generate", Generate, Generation, Token)
-METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, MODELS, RELOAD, USAGE)
+METHODS = (EMBED, RERANK, SCORE, GENERATE, EXTRACT, *models.METHODS)
 
 
 class LLMClient:
@@ -206,7 +222,13 @@ class LLMClient:
 
     def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
-        return self._client.call(MODELS, Nothing(), timeout_s=timeout_s).models
+        return [self._model(role, timeout_s) for role in MODEL_OF]
+
+    def _model(self, role: RoleName, timeout_s: float | None) -> ModelInfo:
+        try:
+            return self._client.call(MODEL_OF[role], Nothing(), timeout_s=timeout_s)
+        except UnknownMethod:
+            return unserved(role)
 
     def reload(
         self,
@@ -238,7 +260,7 @@ class LLMClient:
             TooLarge: memory does not hold it.
         """
         wish = Reload(role, name, backend, dtype, device, release_first)
-        return self._client.call(RELOAD, wish, timeout_s=timeout_s)
+        return self._client.call(RELOAD[role], wish, timeout_s=timeout_s)
 
     def usage(self, *, timeout_s: float | None = None) -> WorkerUsage:
         """What one worker has done, and what it takes of its machine."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-from .wire import Nothing, unary
+from .wire import Method, Nothing, unary
 
 RoleName = Literal["embed", "rerank", "generate"]
 # A large model is read from disk, compiled and tried.
@@ -42,7 +42,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Every role."""
+    """The roles of one worker."""
 
     models: list[ModelInfo]
 
@@ -121,5 +121,17 @@ class WorkerUsage:
 
 MODELS = unary("llm.models", Nothing, Models)
 # Not a second time by itself: a model that kills one worker would kill the next.
-RELOAD = unary("llm.reload", Reload, Reloaded, idempotent=False)
+# A method of its own for each role: workers may serve different roles, and the proxy routes by method.
+MODEL_OF: dict[RoleName, Method[Nothing, ModelInfo, Nothing]] = {
+    role: unary(f"llm.{role}_model", Nothing, ModelInfo) for role in get_args(RoleName)
+}
+RELOAD: dict[RoleName, Method[Reload, Reloaded, Nothing]] = {
+    role: unary(f"llm.reload_{role}", Reload, Reloaded, idempotent=False) for role in get_args(RoleName)
+}
 USAGE = unary("llm.usage", Nothing, WorkerUsage)
+METHODS = (MODELS, USAGE, *MODEL_OF.values(), *RELOAD.values())
+
+
+def unserved(role: RoleName) -> ModelInfo:
+    """What is said of a role that no worker serves."""
+    return ModelInfo(role, "none", "", "no worker serves it")

@@ -9,6 +9,7 @@ from clients.mesh import Ragq
 from . import http_chat
 from .http_errors import WrongRole
 
+NOBODY = "none"
 ABOUT = ("dimension", "min_dimension", "max_tokens", "dtype", "device")
 
 
@@ -26,7 +27,7 @@ def list_models(mesh: Ragq) -> list[dict[str, object]]:
 def _by_name(models: list[ModelInfo]) -> list[dict[str, object]]:
     """One entry per model; the same one may fill several roles."""
     named: dict[str, list[ModelInfo]] = {}
-    for model in models:
+    for model in (model for model in models if model.name != NOBODY):
         named.setdefault(model.name, []).append(model)
     return [
         _model(name, 0, roles=[info.role for info in infos], status=infos[-1].status, **_about(infos))

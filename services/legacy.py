@@ -151,7 +151,7 @@ def _refuse_stream(fields: Fields) -> None:
 
 
 def _reload_base_model(fields: Fields, run: Run) -> str:
-    run("llm.reload", models.Reload("generate", fields.text("base_model_path")))
+    run("llm.reload_generate", models.Reload("generate", fields.text("base_model_path")))
     return "ok"
 
 

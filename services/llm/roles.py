@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from clients.config import LLM, Model
 from clients.errors import ConfigError, ModelNotLoaded, RagqError
@@ -34,12 +35,14 @@ class Roles:
 
     Attributes:
         threads: processor threads that a model may use.
+        served: the roles that this worker takes calls for; the others are never filled.
     """
 
     embed: Role[Embedding]
     rerank: Role[Reranker]
     generate: Role[Generator]
     threads: int
+    served: tuple[RoleName, ...]
 
     @classmethod
     def of(cls, config: LLM, home: Path) -> Roles:
@@ -60,15 +63,25 @@ class Roles:
         rerank = role("rerank", config.rerank, partial(_reranker, site, cache_bytes, quiet_but("rerank"), embed))
         generate = role("generate", config.generate, partial(_generator, site))
         others: tuple[AnyRole, ...] = (embed, rerank, generate)
-        return cls(embed, rerank, generate, threads)
+        served: tuple[RoleName, ...] = tuple(config.roles) or get_args(RoleName)
+        return cls(embed, rerank, generate, threads, served)
+
+    def all(self) -> list[AnyRole]:
+        """The roles that are served."""
+        roles: tuple[AnyRole, ...] = (self.embed, self.rerank, self.generate)
+        return [role for role in roles if role.name in self.served]
+
+    def info(self, name: RoleName) -> ModelInfo:
+        """The model of a role."""
+        return next(_info(role) for role in self.all() if role.name == name)
 
     def infos(self) -> list[ModelInfo]:
         """What ``llm.models`` tells."""
-        return [_info(self.embed), _info(self.rerank), _info(self.generate)]
+        return [_info(role) for role in self.all()]
 
     def usages(self) -> list[RoleUsage]:
         """What each role has done."""
-        return [_usage(self.embed), _usage(self.rerank), _usage(self.generate)]
+        return [_usage(role) for role in self.all()]
 
     def exchange(self, wish: Reload, call: Call) -> Reloaded:
         """Another model for a role; what ``Role.exchange`` raises."""

@@ -8,7 +8,8 @@ import time
 from collections.abc import Generator as Stream
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,8 +40,9 @@ from clients.llm import (
     WorkerUsage,
 )
 from clients.memory import resident_bytes
-from clients.wire import Nothing
-from services.service import Call, Service, serves
+from clients.models import MODEL_OF, ModelInfo, RoleName
+from clients.wire import Method, Nothing
+from services.service import Call, Handler, Service, serves
 
 from .checks import check_embed, check_extract, check_generate, check_rerank, check_score
 from .embedding import Embedding
@@ -50,6 +52,10 @@ from .roles import AnyRole, Roles
 
 # Threads of several processes share the cores: they must sleep, not spin, while they wait.
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "OPENVINO_TELEMETRY": "0"}
+
+OF_ROLE: dict[RoleName, tuple[Method[Any, Any, Any], ...]] = {
+    "embed": (EMBED, EXTRACT), "rerank": (RERANK, SCORE), "generate": (GENERATE,),
+}  # fmt: skip
 
 
 class LLMService(Service):
@@ -62,6 +68,15 @@ class LLMService(Service):
         super().__init__(config)
         self.roles = Roles.of(config.llm, config.home)
 
+    def handlers(self) -> dict[Method[Any, Any, Any], Handler]:
+        """The methods of the roles that this worker serves, and what each worker tells of itself."""
+        absent = {method for role, methods in OF_ROLE.items() if role not in self.roles.served for method in methods}
+        found = {method: handler for method, handler in super().handlers().items() if method not in absent}
+        for role in self.roles.served:
+            found[MODEL_OF[role]] = partial(self._model, role)
+            found[RELOAD[role]] = self._reload
+        return found
+
     def start(self) -> None:
         """Load the small models at once and the writer behind them, so that searching works first.
 
@@ -71,11 +86,14 @@ class LLMService(Service):
             os.environ.setdefault(name, value)
         roles: tuple[AnyRole, ...] = (self.roles.embed, self.roles.rerank)
         for role in roles:
+            if role.name not in self.roles.served:
+                continue
             if role.settings.url:
                 role.fill_later()
             else:
                 role.fill()
-        self.roles.generate.fill_later()
+        if "generate" in self.roles.served:
+            self.roles.generate.fill_later()
 
     def stop(self) -> None:
         """Let go of the models."""
@@ -83,7 +101,7 @@ class LLMService(Service):
 
     def note(self) -> str:
         """Which model fills each role; asked twice a second, it is also when an idle worker follows the others."""
-        roles: tuple[AnyRole, ...] = (self.roles.embed, self.roles.rerank, self.roles.generate)
+        roles = self.roles.all()
         for role in roles:
             role.follow()
         return ", ".join(_note(role) for role in roles)
@@ -140,8 +158,11 @@ class LLMService(Service):
         """The model of every role."""
         return Models(self.roles.infos())
 
-    @serves(RELOAD)
-    def reload(self, request: Reload, call: Call) -> Reloaded:
+    def _model(self, role: RoleName, _request: Nothing, _call: Call) -> ModelInfo:
+        """The model of one role."""
+        return self.roles.info(role)
+
+    def _reload(self, request: Reload, call: Call) -> Reloaded:
         """Another model for a role; the present one serves until the new one has worked."""
         return self.roles.exchange(request, call)
 

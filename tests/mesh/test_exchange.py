@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from clients import Ragq, RagqError
 from clients.aio import AsyncRagq
 from clients.config import Config
-from clients.errors import ModelNotLoaded
+from clients.errors import ModelNotLoaded, UnknownMethod
 from clients.settings import load
 from tests.mesh.processes import Processes, processes, until
 
@@ -116,3 +118,22 @@ def test_two_workers_of_one_machine_take_no_more_threads_than_it_has_cores(mesh:
 
     until(have_both_answered)
     assert sum(threads.values()) <= len(os.sched_getaffinity(0))
+
+
+def test_workers_of_one_service_serve_different_roles(tmp_path: Path) -> None:
+    with processes(tmp_path, "", "llm", embed=TOY, rerank=TOY, generate=TOY) as mesh:
+        mesh.start("proxy")
+        whole = json.loads(mesh.path.read_text())
+        for number, roles in enumerate((["generate"], ["embed"]), start=1):
+            mesh.path.write_text(json.dumps(whole | {"llm": whole["llm"] | {"roles": roles}}))
+            mesh.start("worker")
+            mesh.wait_workers(number)
+        with Ragq(config(mesh)) as client:
+            assert client.llm.embed(["a text"]).shape == (1, 256)
+            assert client.llm.generate("hello").text == "You said: hello"
+            found = {info.role: info.status for info in client.llm.models()}
+            assert found == {"embed": "ready", "rerank": "no worker serves it", "generate": "ready"}
+            for role in ("embed", "generate"):
+                assert client.llm.reload(role).model.role == role
+            with pytest.raises(UnknownMethod):
+                client.llm.rerank("red house", DOCUMENTS)

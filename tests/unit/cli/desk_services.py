@@ -44,7 +44,6 @@ from clients.llm import (
     Generate,
     Generation,
     ModelInfo,
-    Models,
     Rerank,
     Score,
     Scores,
@@ -80,14 +79,14 @@ class LLMSide:
         self.max_words = 1000
         self.sharpness, self.offset = 40, 0.0
 
-    def models(self, _: Nothing) -> Models:
-        return Models(
-            [
-                ModelInfo("embed", "toy-embed", "toy", dimension=DIM),
-                ModelInfo("rerank", "toy-rerank", "toy"),
-                ModelInfo("generate", GENERATOR, "toy"),
-            ]
-        )
+    def embed_model(self, _: Nothing) -> ModelInfo:
+        return ModelInfo("embed", "toy-embed", "toy", dimension=DIM)
+
+    def rerank_model(self, _: Nothing) -> ModelInfo:
+        return ModelInfo("rerank", "toy-rerank", "toy")
+
+    def generate_model(self, _: Nothing) -> ModelInfo:
+        return ModelInfo("generate", GENERATOR, "toy")
 
     def embed(self, request: Embed) -> Embeddings:
         self.requests.append(request)

@@ -55,7 +55,7 @@ def test_every_error_that_travels_has_a_status_of_its_own() -> None:
 def test_a_defect_is_500_with_a_number_and_no_trace(
     http: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(desk.llm_side, "models", lambda _: 1 / 0)
+    monkeypatch.setattr(desk.llm_side, "embed_model", lambda _: 1 / 0)
     response = http.get("/v1/models")
     assert response.status_code == 500
     assert "ZeroDivision" not in response.text

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from clients.llm import ModelInfo, Models
+from clients.llm import ModelInfo
+from clients.models import unserved
 from tests.unit.cli.desk import GENERATOR, Desk
 
 
@@ -68,8 +69,9 @@ def test_texts_that_were_cut_are_told(http: TestClient, desk: Desk) -> None:
 def test_a_model_that_fills_two_roles_is_listed_once(
     http: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = Models([ModelInfo("embed", "toy", "toy"), ModelInfo("generate", "toy", "toy")])
-    monkeypatch.setattr(desk.llm_side, "models", lambda _: both)
+    monkeypatch.setattr(desk.llm_side, "embed_model", lambda _: ModelInfo("embed", "toy", "toy"))
+    monkeypatch.setattr(desk.llm_side, "rerank_model", lambda _: unserved("rerank"))
+    monkeypatch.setattr(desk.llm_side, "generate_model", lambda _: ModelInfo("generate", "toy", "toy"))
     first, *others = http.get("/v1/models").json()["data"]
     assert (first["id"], first["ragq"]) == ("toy", {"roles": ["embed", "generate"], "status": "ready"})
     assert [entry["id"] for entry in others] == ["collection/handbook"]
