@@ -222,8 +222,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "ingest.browse": ("选择文件", "Choose files"),
     "ingest.drop": ("或把文件拖到这里，每个不超过 {size} MB", "or drop them here, up to {size} MB each"),
     "ingest.files_help": (
-        "文本、Markdown、PDF、Word、网页。相同内容只保留一份。",
-        "Text, Markdown, PDF, Word, HTML. The same content is kept once.",
+        "文本、Markdown、PDF、Word、表格、演示文稿、网页、邮件、源代码。相同内容只保留一份。",
+        "Text, Markdown, PDF, Office, CSV, HTML, e-mail, JSON, source code. The same content is kept once.",
     ),
     "ingest.paths": ("文件或目录，每行一个", "Files or directories, one per line"),
     "ingest.roots": ("允许的目录：{roots}", "Allowed below: {roots}"),

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from .base import Heading, Loaded, Unreadable
 from .decoding import decode
+from .delimited import delimited
 from .docx import docx
 from .html import html
+from .mail import mail
 from .pdf import pdf
 from .plain import lines, markdown, plain
 from .radicals import without_radicals
-from .sniffing import CODE, kind_of
+from .records import records
+from .slides import slides
+from .sniffing import ending_of, kind_of
+from .source import LANGUAGES, source
+from .workbook import workbook
 
 __all__ = ["CHILD_KINDS", "Heading", "Loaded", "Unreadable", "decode", "kind_of", "load", "load_text"]
 
-CHILD_KINDS = frozenset({"pdf", "docx", "html"})
+OF_BYTES: dict[str, Callable[[bytes, int], Loaded]] = {
+    "pdf": pdf,
+    "slides": slides,
+    "docx": lambda raw, _: docx(raw),
+    "workbook": lambda raw, _: workbook(raw),
+    "html": lambda raw, _: html(raw),
+    "mail": lambda raw, _: mail(raw),
+}
+# Texts that take time and memory beyond their length are opened in the child too.
+CHILD_KINDS = frozenset({*OF_BYTES, "delimited", "records", "source"})
 
 
 def load(raw: bytes, name: str, max_pages: int) -> Loaded:
@@ -25,26 +43,28 @@ def load(raw: bytes, name: str, max_pages: int) -> Loaded:
     if not raw.strip():
         raise Unreadable("the file is empty", help="check that the right file was added")
     kind = kind_of(raw, name)
-    if kind == "pdf":
-        return _clean(pdf(raw, max_pages))
-    if kind == "docx":
-        return _clean(docx(raw))
-    if kind == "html":
-        return _clean(html(raw))
+    if kind in OF_BYTES:
+        return _clean(OF_BYTES[kind](raw, max_pages))
     return load_text(decode(raw), name, kind)
 
 
 def load_text(text: str, name: str, kind: str = "plain") -> Loaded:
     """The marks of a text that was given as text; a title may end in anything but a known ending."""
     text = without_radicals(text)
-    if kind == "markdown":
-        return markdown(text)
-    if kind == "lines":
-        ending = name.lower().rpartition(".")[2]
-        return lines(text, "text/csv" if ending == "csv" else "text/x-source" if ending in CODE else "text/plain")
+    ending = ending_of(name)
+    match kind:
+        case "markdown":
+            return markdown(text)
+        case "delimited":
+            return delimited(text, name)
+        case "records":
+            return records(text, ending)
+        case "source":
+            return source(text, LANGUAGES[ending])
+        case "lines":
+            return lines(text, "text/plain")
     return plain(text)
 
 
 def _clean(loaded: Loaded) -> Loaded:
-    text = without_radicals(loaded.text).replace("\0", " ")
-    return Loaded(text, loaded.media_type, loaded.pages, loaded.headings, loaded.blocks, loaded.is_lines)
+    return replace(loaded, text=without_radicals(loaded.text).replace("\0", " "))

@@ -79,8 +79,9 @@ def _is_utf8(raw: bytes) -> bool:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        # One damaged place in a long text does not make it another encoding.
-        return error.start > SAMPLE_BYTES and BEYOND_ASCII.search(raw, 0, error.start) is not None
+        # One damaged place in a long text does not make it another encoding, nor does a cut in its last character.
+        is_minor = error.start > SAMPLE_BYTES or (error.end == len(raw) and error.reason == "unexpected end of data")
+        return is_minor and BEYOND_ASCII.search(raw, 0, error.start) is not None
     return True
 
 

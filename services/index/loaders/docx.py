@@ -8,10 +8,9 @@ import zipfile
 from typing import Any
 
 from .base import Loaded, Unreadable, Writer
+from .package import Package
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-MAX_UNPACKED_BYTES = 1 << 30
-MAX_RATIO = 200
 HEADING = re.compile(r"(?:heading|标题|überschrift|titre)\s*([1-9])", re.IGNORECASE)
 
 
@@ -24,7 +23,7 @@ def docx(raw: bytes) -> Loaded:
     import docx as python_docx
     from docx.opc.exceptions import PackageNotFoundError
 
-    _check_size(raw)
+    Package(raw, "the Word document")
     try:
         document = python_docx.Document(io.BytesIO(raw))
     except (PackageNotFoundError, KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
@@ -35,21 +34,6 @@ def docx(raw: bytes) -> Loaded:
     for part in document.iter_inner_content():
         _write(writer, part)
     return writer.loaded(MEDIA_TYPE)
-
-
-def _check_size(raw: bytes) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise Unreadable(
-            f"the Word document is damaged: {error}", help="open it in an editor and save it again"
-        ) from error
-    if unpacked > MAX_UNPACKED_BYTES or unpacked > MAX_RATIO * len(raw) + (16 << 20):
-        raise Unreadable(
-            f"the Word document would unpack to {unpacked >> 20} MB from {len(raw) >> 10} KB, which no text does",
-            help="open it in an editor and save it again",
-        )
 
 
 def _write(writer: Writer, part: Any) -> None:

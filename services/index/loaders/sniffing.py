@@ -8,17 +8,20 @@ import zipfile
 from pathlib import PurePath
 
 from .base import Unreadable
+from .records import MEDIA_TYPES as RECORDS
+from .source import LANGUAGES
 
-CODE = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        py pyi js mjs ts tsx jsx java kt c h cc cpp hpp cs go rs rb php swift scala sh bash ps1 sql r lua pl toml yaml
-        yml ini cfg json jsonl xml css scss vue proto dockerfile makefile cmake gradle log tsv
-        """,
-    )
-)
+LINES = frozenset({"toml", "yaml", "yml", "ini", "cfg", "conf", "properties", "env", "xml", "log"})
+TABLES = frozenset({"csv", "tsv", "tab"})
 MARKDOWN = frozenset({"md", "markdown", "mdown", "mkd"})
+BY_ENDING = {
+    **dict.fromkeys(LANGUAGES, "source"),
+    **dict.fromkeys(RECORDS, "records"),
+    **dict.fromkeys(LINES, "lines"),
+    **dict.fromkeys(TABLES, "delimited"),
+    **dict.fromkeys(MARKDOWN, "markdown"),
+    "eml": "mail",
+}
 HTML = frozenset({"html", "htm", "xhtml", "shtml"})
 PAGE = re.compile(rb"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]", re.IGNORECASE)
 HEAD_BYTES = 4096
@@ -31,11 +34,6 @@ IMAGES = (
     (b"BM", "BMP"),
 )
 BINARIES = (
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "an old or password-protected Office file",
-        "save it as DOCX without a password, or as PDF",
-    ),
     (b"{\\rtf", "an RTF file", "save it as DOCX"),
     (b"\x1f\x8b", "a gzip archive", "unpack it and add the files"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it and add the files"),
@@ -48,17 +46,30 @@ BINARIES = (
     (b"OggS", "a sound file", "only documents can be added"),
     (b"SQLite format 3", "a database", "export what you need as CSV or text"),
 )
+OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Names of streams inside such a file; what it is stands nowhere else.
+OLD_KINDS = (
+    (
+        "EncryptedPackage",
+        "an Office file that is locked with a password",
+        "save a copy without a password and add that",
+    ),
+    ("WordDocument", "a Word document of the old format (.doc)", "save it as DOCX or PDF"),
+    ("Workbook", "a workbook of the old format (.xls)", "save it as XLSX or CSV"),
+    ("PowerPoint Document", "a presentation of the old format (.ppt)", "save it as PPTX or PDF"),
+)
+OFFICE = {"word/document.xml": "docx", "xl/workbook.xml": "workbook", "ppt/presentation.xml": "slides"}
 ZIPS = (
-    ("word/document.xml", "docx", ""),
-    ("xl/workbook.xml", "a spreadsheet", "save its sheets as CSV"),
-    ("ppt/presentation.xml", "a presentation", "save it as PDF"),
+    ("xl/workbook.bin", "a binary workbook (.xlsb)", "save it as XLSX"),
     ("META-INF/container.xml", "an e-book", "convert it to PDF or HTML"),
     ("content.xml", "an OpenDocument file", "save it as DOCX or PDF"),
 )
 
 
 def kind_of(raw: bytes, name: str) -> str:
-    """``pdf``, ``docx``, ``html``, ``markdown``, ``lines`` or ``plain``.
+    """``pdf``, ``docx``, ``workbook``, ``slides``, ``html``, ``mail``, or a kind of text.
+
+    Kinds of text are ``markdown``, ``delimited``, ``records``, ``source``, ``lines`` and ``plain``.
 
     Args:
         raw: the content; its first bytes decide, for archives the list at the end too.
@@ -70,17 +81,22 @@ def kind_of(raw: bytes, name: str) -> str:
     head = raw[:HEAD_BYTES]
     if b"%PDF-" in head[:1024]:
         return "pdf"
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _archive(raw)
+    if head.startswith(OLD_OFFICE):
+        raise _old_office(raw)
     _refuse_binary(head)
-    ending = PurePath(name.lower()).suffix.lstrip(".") or PurePath(name.lower()).name
-    if PAGE.search(head) and ending not in MARKDOWN | CODE:
+    ending = ending_of(name)
+    kind = BY_ENDING.get(ending, "plain")
+    if kind == "plain" and (PAGE.search(head) or (ending in HTML and re.search(rb"<[a-zA-Z!/]", head))):
         return "html"
-    if ending in HTML and re.search(rb"<[a-zA-Z!/]", head):
-        return "html"
-    if ending in MARKDOWN:
-        return "markdown"
-    return "lines" if ending in CODE or ending == "csv" else "plain"
+    return kind
+
+
+def ending_of(name: str) -> str:
+    """``csv`` of ``a.csv``; the name itself where there is none: ``makefile``."""
+    path = PurePath(name.lower())
+    return path.suffix.lstrip(".") or path.name
 
 
 def _refuse_binary(head: bytes) -> None:
@@ -98,6 +114,16 @@ def _refuse_binary(head: bytes) -> None:
         raise Unreadable("this is a sound or video file, which cannot be read", help="add its transcript")
 
 
+def _old_office(raw: bytes) -> Unreadable:
+    for stream, what, fix in OLD_KINDS:
+        if stream.encode("utf-16-le") in raw:
+            return Unreadable(f"this is {what}, which cannot be read", help=fix)
+    return Unreadable(
+        "this is an old or password-protected Office file, which cannot be read",
+        help="save it as DOCX, XLSX or PPTX without a password, or as PDF",
+    )
+
+
 def _archive(raw: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -106,9 +132,10 @@ def _archive(raw: bytes) -> str:
         raise Unreadable(
             f"the file is a damaged archive or Office file: {error}", help="save or download it again"
         ) from error
+    for member, kind in OFFICE.items():
+        if member in names:
+            return kind
     for member, what, fix in ZIPS:
         if member in names:
-            if what == "docx":
-                return what
             raise Unreadable(f"this is {what}, which cannot be read", help=fix)
     raise Unreadable("this is a zip archive, not a document", help="unpack it and add the files")

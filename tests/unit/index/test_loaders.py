@@ -90,10 +90,10 @@ def test_radicals_become_the_characters_they_stand_for() -> None:
         (make.PAGE, "a.txt", "html"),
         (b"<p>half a page</p>", "a.htm", "html"),
         (b"# T\n<html> in a text", "a.md", "markdown"),
-        (b"print('<html>')", "a.py", "lines"),
-        (b"a,b\n1,2", "a.csv", "lines"),
+        (b"print('<html>')", "a.py", "source"),
+        (b"a,b\n1,2", "a.csv", "delimited"),
         (b"BMW is a car", "a.txt", "plain"),
-        (b"all:\n\ttrue", "Makefile", "lines"),
+        (b"all:\n\ttrue", "Makefile", "source"),
     ],
 )
 def test_the_content_decides_and_the_name_comes_second(content: bytes, name: str, kind: str) -> None:

@@ -59,8 +59,10 @@ def test_one_file_is_in_gbk_and_is_read_right():
 
 
 def test_the_settings_table_has_the_defaults_of_the_configuration():
-    rows = list(csv.DictReader(io.StringIO(_text("settings.csv"))))
+    path = next(p for p in files() if p.name == "settings.csv")
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     assert len(rows) > 20
+    assert "key: index.max_pages | default: 5000 | meaning: " in _text("settings.csv")
     for row in rows:
         default = _setting(row["key"])
         said = "true" if default is True else "false" if default is False else str(default).removesuffix(".0")
