@@ -18,6 +18,10 @@ from urllib.parse import urlsplit
 from clients.errors import Busy, DataLoss, Forbidden, NotFound, RagqError, Unauthenticated, Unreachable
 
 BLOCK_BYTES = 1 << 20
+OTHER_WAYS = (
+    "set HF_ENDPOINT or --source to a mirror that this machine reaches, or copy the model's files here and "
+    "'ragq models add PATH'"
+)
 TIMEOUT_S = 30.0
 PARTIAL = 206
 # Failures of this machine's disk, which no patience with a server cures.
@@ -154,7 +158,8 @@ def _failure(error: Exception) -> tuple[RagqError, float]:
         return error, 0.0
     if not isinstance(error, urllib.error.HTTPError):
         reason = getattr(error, "reason", error)
-        return Unreachable(f"the hub does not answer: {getattr(reason, 'strerror', '') or reason}"), 0.0
+        said = f"the hub does not answer: {getattr(reason, 'strerror', '') or reason}"
+        return Unreachable(said, help=OTHER_WAYS), 0.0
     error.close()
     asked = error.headers.get("Retry-After", "")
     return _status(error.code, error.url), float(asked) if asked.isdigit() else 0.0
