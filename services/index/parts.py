@@ -27,6 +27,7 @@ from .schema import Database
 from .search import Searcher
 from .stores.base import VectorStore
 from .stores.chroma import ChromaStore
+from .stores.exact import ExactStore
 from .stores.memory import MemoryStore
 from .unpacking import Unpacker
 
@@ -131,7 +132,7 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
 def _open_store(config: Config) -> VectorStore:
     store: VectorStore = MemoryStore()
     if config.index.store == "chroma":
-        store = ChromaStore(_path(config.index.chroma_path, config.home / "chroma"))
+        store = ExactStore(ChromaStore(_path(config.index.chroma_path, config.home / "chroma")))
     store.open()
     return store
 

@@ -15,9 +15,16 @@ from clients.errors import BackendError
 from services.index.lock import Locked
 from services.index.stores.base import VectorStore
 from services.index.stores.chroma import ChromaStore
+from services.index.stores.exact import ExactStore
 from services.index.stores.memory import MemoryStore
 
-MAKERS: dict[str, Callable[[Path], VectorStore]] = {"memory": lambda path: MemoryStore(), "chroma": ChromaStore}
+MAKERS: dict[str, Callable[[Path], VectorStore]] = {
+    "memory": lambda path: MemoryStore(),
+    "chroma": ChromaStore,
+    "exact": lambda path: ExactStore(ChromaStore(path)),
+    "too large for exact": lambda path: ExactStore(ChromaStore(path), max_vectors=100),
+    "exact with little room": lambda path: ExactStore(MemoryStore(), max_bytes=DIMENSION * 4 * 150),
+}
 DIMENSION = 24
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -98,6 +105,23 @@ def test_only_allowed_ids_are_found(store: VectorStore) -> None:
     assert {near.id for near in found} == {"id00007", "id00200"}
     assert found[0].score == pytest.approx(max(rows[0] @ rows[7], rows[0] @ rows[200]), abs=1e-5)
     assert store.query("papers", rows[:1], 3, []) == [[]]
+
+
+def test_many_allowed_ids_are_searched_among(store: VectorStore) -> None:
+    rows = vectors(900)
+    store.upsert("papers", named(900), rows)
+    scores = rows[:600] @ rows[700]
+    found = store.query("papers", rows[700:701], 3, [*named(600), "never"])[0]
+    assert [near.id for near in found] == [f"id{i:05}" for i in np.argsort(-scores)[:3]]
+
+
+def test_vectors_can_be_read(store: VectorStore) -> None:
+    rows = vectors(300)
+    store.upsert("papers", named(300), rows)
+    for asked, count in ((None, 300), (["id00007", "never"], 1), ([], 0)):
+        ids, read = store.read("papers", asked)
+        assert len(set(ids)) == len(ids) == len(read) == count
+        assert all(np.allclose(row, rows[int(id_[2:])], atol=1e-6) for id_, row in zip(ids, read, strict=True))
 
 
 def test_collections_are_apart(store: VectorStore) -> None:
@@ -181,7 +205,7 @@ def test_what_waits_while_chroma_is_asked_goes_as_one_call(tmp_path: Path) -> No
     entered.wait(10)
     for thread in threads[1:]:
         thread.start()
-    while len(store._pending) < 8:
+    while len(store._together._waiting) < 8:
         threads[0].join(0.001)
     go_on.set()
     for thread in threads:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from clients.errors import BackendError
+
 
 @dataclass(frozen=True, slots=True)
 class Near:
@@ -64,6 +66,13 @@ class VectorStore(Protocol):
     def ids(self, collection: str) -> set[str]:
         """The ids of all vectors."""
 
+    def read(self, collection: str, ids: Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
+        """Vectors by their ids, or all of them.
+
+        Returns:
+            The ids that are there, in no order, and float32 [n, dim] in the same; lengths may have become one.
+        """
+
 
 def nearest(ids: Sequence[str], matrix: np.ndarray, questions: np.ndarray, k: int) -> list[list[Near]]:
     """Exact cosine search.
@@ -76,12 +85,24 @@ def nearest(ids: Sequence[str], matrix: np.ndarray, questions: np.ndarray, k: in
     """
     if not ids or k < 1:
         return [[] for _ in questions]
-    scores = unit_rows(questions) @ matrix.T
+    check_dimensions(questions.shape[1], matrix.shape[1])
+    return best(ids, unit_rows(questions) @ matrix.T, k)
+
+
+def check_dimensions(asked: int, held: int) -> None:
+    """BackendError unless both are the same."""
+    if asked != held:
+        raise BackendError(f"vectors of dimension {asked} meet a collection of dimension {held}")
+
+
+def best(ids: Sequence[str], scores: np.ndarray, k: int) -> list[list[Near]]:
+    """The ``k`` highest of each row of scores, float32 [m, n], best first; ``ids`` are those of the columns."""
     k = min(k, len(ids))
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    if k < 1:
+        return [[] for _ in scores]
     found = []
-    for row, places in zip(scores, top, strict=True):
-        order = places[np.argsort(-row[places], kind="stable")]
+    for row, places in zip(scores, np.argpartition(scores, -k, axis=1)[:, -k:], strict=True):
+        order = places[np.lexsort((places, -row[places]))]
         found.append([Near(ids[i], float(row[i])) for i in order])
     return found
 

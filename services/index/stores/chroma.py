@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clients.errors import BackendError, RagqError
+from clients.errors import BackendError
 from services.index.lock import DirectoryLock
 
 from .base import Near, nearest, unit_rows
+from .together import Together
 
 ADD_BATCH = 5000
 GET_BATCH = 10_000
+MAX_SCANNED = 500
 MAX_COLLECTIONS = 100_000
 # Measured: 100,000 vectors of 384 dimensions built in half the time of 32/200 at recall 1.000.
 HNSW = {"space": "cosine", "max_neighbors": 16, "ef_construction": 100, "ef_search": 100}
@@ -34,9 +35,7 @@ class ChromaStore:
         self._lock = DirectoryLock(directory)
         self._client: Any = None
         self._known: dict[str, Any] = {}
-        self._pending: list[_Ticket] = []
-        self._pending_lock = threading.Lock()
-        self._query_lock = threading.Lock()
+        self._together = Together(self._ask)
 
     def open(self) -> None:
         """Lock the directory and open it; BackendError when another process owns it."""
@@ -97,21 +96,17 @@ class ChromaStore:
     ) -> list[list[Near]]:
         """The ``k`` nearest for each row of float32 [n, dim].
 
-        With ``allowed`` the named vectors are scanned exactly: Chroma's own filter takes 5 to 60 times longer.
+        Up to 500 ``allowed`` vectors are read and scanned, more are a filter of Chroma's. Measured among 40,000: 100
+        take 6 ms of processor time by the scan and 34 by the filter, 1000 take 45 and 13.
         """
-        if allowed is not None:
-            return self._scan(collection, vectors, k, allowed)
-        ticket = _Ticket(collection, np.ascontiguousarray(vectors, np.float32), k)
-        with self._pending_lock:
-            self._pending.append(ticket)
-        with self._query_lock:
-            if not ticket.is_done:
-                self._answer_pending()
-        if ticket.error is not None:
-            raise ticket.error
-        if not ticket.is_done:
-            raise BackendError("the query was given up with the one it was asked together with")
-        return ticket.found
+        if allowed is None:
+            return self._together.ask(collection, vectors, k)
+        if len(allowed) > MAX_SCANNED:
+            # The filter fails when an id is not there; reading leaves it out.
+            with suppress(BackendError):
+                return self._ask(collection, np.ascontiguousarray(vectors, np.float32), k, ids=list(allowed))
+        ids, rows = self.read(collection, allowed)
+        return nearest(ids, unit_rows(rows), vectors, k)
 
     def count(self, collection: str) -> int:
         """How many vectors there are; 0 for a collection that is not there."""
@@ -132,43 +127,26 @@ class ChromaStore:
             if len(page["ids"]) < GET_BATCH:
                 return found
 
-    def _answer_pending(self) -> None:
-        """Ask everything that waits, one call per collection."""
-        with self._pending_lock:
-            tickets, self._pending = self._pending, []
-        for kind in dict.fromkeys(ticket.kind for ticket in tickets):
-            group = [ticket for ticket in tickets if ticket.kind == kind]
-            try:
-                self._answer(kind[0], group)
-            except RagqError as error:
-                for ticket in group:
-                    ticket.error = error
-            for ticket in group:
-                ticket.is_done = True
-
-    def _answer(self, name: str, group: list[_Ticket]) -> None:
-        target = self._collection(name)
-        k = max(ticket.k for ticket in group)
-        if k < 1:
-            return
-        rows = np.concatenate([ticket.vectors for ticket in group])
-        reply = _guarded("query", target.query, query_embeddings=rows, n_results=k, include=["distances"])
-        at = 0
-        for ticket in group:
-            stop = at + len(ticket.vectors)
-            ticket.take(reply["ids"][at:stop], reply["distances"][at:stop])
-            at = stop
-
-    def _scan(self, collection: str, vectors: np.ndarray, k: int, allowed: Sequence[str]) -> list[list[Near]]:
+    def read(self, collection: str, ids: Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
+        """Vectors by their ids, or all of them; float32 [n, dim]."""
         target = self._collection(collection)
-        ids: list[str] = []
-        rows: list[np.ndarray] = []
-        for i in range(0, len(allowed), ADD_BATCH):
-            part = list(allowed[i : i + ADD_BATCH])
-            page = _guarded("read vectors", target.get, ids=part, include=["embeddings"])
-            ids += page["ids"]
-            rows += list(page["embeddings"])
-        return nearest(ids, unit_rows(np.asarray(rows, np.float32)), vectors, k) if ids else [[] for _ in vectors]
+        asked: list[dict[str, Any]] = (
+            [{"limit": ADD_BATCH, "offset": at} for at in range(0, self.count(collection), ADD_BATCH)]
+            if ids is None
+            else [{"ids": list(ids[at : at + ADD_BATCH])} for at in range(0, len(ids), ADD_BATCH)]
+        )
+        pages = [_guarded("read vectors", target.get, include=["embeddings"], **part) for part in asked]
+        found = [id_ for page in pages for id_ in page["ids"]]
+        rows = [np.asarray(page["embeddings"], np.float32) for page in pages if page["ids"]]
+        return found, np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+
+    def _ask(self, name: str, vectors: np.ndarray, k: int, **among: list[str]) -> list[list[Near]]:
+        target = self._collection(name)
+        reply = _guarded("query", target.query, query_embeddings=vectors, n_results=k, include=["distances"], **among)
+        return [
+            [Near(id_, 1.0 - float(distance)) for id_, distance in zip(row, far, strict=True)]
+            for row, far in zip(reply["ids"], reply["distances"], strict=True)
+        ]
 
     def _collection(self, name: str) -> Any:
         if name not in self._known:
@@ -179,32 +157,6 @@ class ChromaStore:
 
     def _names(self) -> set[str]:
         return {c.name for c in _guarded("list collections", self._client.list_collections, limit=MAX_COLLECTIONS)}
-
-
-@dataclass(slots=True)
-class _Ticket:
-    """A question that waits to be asked, and then its answer."""
-
-    collection: str
-    vectors: np.ndarray
-    k: int
-    found: list[list[Near]] = field(default_factory=list)
-    error: RagqError | None = None
-    is_done: bool = False
-
-    def __post_init__(self) -> None:
-        self.found = [[] for _ in self.vectors]
-
-    @property
-    def kind(self) -> tuple[str, int]:
-        """Questions of one kind can be asked in one call."""
-        return self.collection, int(self.vectors.shape[1])
-
-    def take(self, ids: list[list[str]], distances: list[list[float]]) -> None:
-        self.found = [
-            [Near(id_, 1.0 - float(distance)) for id_, distance in list(zip(row, far, strict=True))[: self.k]]
-            for row, far in zip(ids, distances, strict=True)
-        ]
 
 
 def _guarded(what: str, call: Callable[..., Any], **arguments: object) -> Any:

@@ -54,10 +54,6 @@ class MemoryStore:
         """The ``k`` nearest for each row of float32 [n, dim], exactly."""
         with self._lock:
             ids, matrix = self._shelf(collection).table(allowed)
-        if ids and matrix.shape[1] != vectors.shape[1]:
-            raise BackendError(
-                f"vectors of dimension {vectors.shape[1]} meet a collection of dimension {matrix.shape[1]}"
-            )
         return nearest(ids, matrix, vectors, k)
 
     def count(self, collection: str) -> int:
@@ -69,6 +65,11 @@ class MemoryStore:
         """The ids of all vectors."""
         with self._lock:
             return set(self._collections[collection].places) if collection in self._collections else set()
+
+    def read(self, collection: str, ids: Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
+        """Vectors by their ids, or all of them; float32 [n, dim], of length one."""
+        with self._lock:
+            return self._shelf(collection).table(ids)
 
     def _shelf(self, collection: str) -> _Shelf:
         if collection not in self._collections:
