@@ -11,7 +11,8 @@ from typing import Literal
 from .card import Card
 from .chat_gguf import convert as convert_chat
 from .files import PICKLED, WEIGHTS, needed, stated_licence, weight_files
-from .gguf import read_header, repack
+from .gguf import check_splitting, read_header
+from .gguf_repack import repack
 from .manifest import REPACKED
 from .pickled import convert as convert_pickled
 
@@ -54,7 +55,7 @@ def _revision(whole: Path, card: Card) -> str:
 
 
 def _place_file(file: Path, target: Path, how: How) -> None:
-    if file.suffix == ".gguf" and read_header(file).unreadable:
+    if file.suffix == ".gguf" and _is_misread(file):
         repack(file, target)
     elif how == "link":
         target.symlink_to(file)
@@ -62,3 +63,10 @@ def _place_file(file: Path, target: Path, how: How) -> None:
         file.replace(target)
     else:
         shutil.copyfile(file, target)
+
+
+def _is_misread(file: Path) -> bool:
+    """Whether a GGUF file has to be repacked; BadRequest when that would not help."""
+    header = read_header(file)
+    check_splitting(file, header)
+    return bool(header.unreadable)

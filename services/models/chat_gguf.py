@@ -16,8 +16,9 @@ from clients.errors import BadRequest
 
 from .architectures import Architecture
 from .checkpoint import Checkpoint
+from .gguf import Q8_0_TYPE
 from .gguf_tokenizer import settings_of
-from .gguf_writer import BLOCK, F16_TYPE, F32_TYPE, Q8_0_TYPE, Planned, Setting, parts, write
+from .gguf_writer import BLOCK, F16_TYPE, F32_TYPE, Planned, Setting, parts, write
 
 Dtype = Literal["int8", "fp16"]
 FILE_TYPES = {"fp16": 1, "int8": 7}

@@ -20,8 +20,8 @@ SETTINGS = frozenset(
         "sentence_xlm-roberta_config.json", "README.md", "LICENSE", "LICENSE.txt", "NOTICE",
     }
 )  # fmt: skip
-# Readable kinds of GGUF files, the best choice first.
-GGUF_CHOICE = ("q4_k_m", "q8_0", "q4_0", "q4_1", "f16")
+# Readable kinds of GGUF files, the best choice first: those that are repacked take the memory of Q8_0 all the same.
+GGUF_CHOICE = ("q8_0", "q4_0", "q4_k_m", "q5_k_m", "q4_1", "f16")
 SPLIT_GGUF = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 MODULE = re.compile(r"\d+_[A-Z][A-Za-z]*/config\.json")
 

@@ -1,10 +1,4 @@
-"""What does a GGUF file hold, and how does it become one that OpenVINO GenAI reads.
-
-The runtime takes the tensor types in ``READABLE``. Small models in a Q4_K_M mix fall back to Q5_0
-where a row is no multiple of 256; those blocks are repacked as Q8_0, which holds the same numbers
-exactly: the scale stays, the five-bit integers become eight-bit ones. Layout: the GGUF
-specification, version 3.
-"""
+"""What does a GGUF file hold, and which of that does OpenVINO GenAI read. Layout: the GGUF specification, version 3."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +22,11 @@ TYPE_NAMES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K", 11: "Q3_K",
     12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 30: "BF16",
 }  # fmt: skip
-READABLE = frozenset({"F32", "F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"})
-Q5_0 = np.dtype([("scale", "<f2"), ("high", "<u4"), ("low", "u1", (16,))])
+# What GenAI 2026.4 reads rightly: logits compared for each with those of the same numbers in F16.
+READ = frozenset({"F16", "Q4_0", "Q8_0", "Q6_K"})
+REPACKED = frozenset({"Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K"})
+# The rules of splitting text that it knows; for all others it takes one that fits none of them.
+SPLITTINGS = ("qwen2", "smollm")
 Q8_0 = np.dtype([("scale", "<f2"), ("values", "i1", (32,))])
 Q8_0_TYPE = 8
 ALIGNMENT = 32
@@ -54,6 +51,16 @@ class Tensor:
     def num_blocks(self) -> int:
         """Blocks of 32 weights."""
         return prod(self.shape) // 32
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the runtime reads it, and rightly; of float32 it reads vectors only."""
+        return self.type_name in READ or (self.type_name == "F32" and len(self.shape) == 1)
+
+    @property
+    def read_bytes(self) -> int:
+        """What it takes in a file that the runtime reads."""
+        return self.end - self.start if self.is_read else self.num_blocks * Q8_0.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +99,8 @@ class Header:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """Types of tensors that the runtime does not read, sorted."""
-        return tuple(sorted({tensor.type_name for tensor in self.tensors} - READABLE))
+        """Types of tensors that the runtime does not read, or not rightly, sorted."""
+        return tuple(sorted({tensor.type_name for tensor in self.tensors if not tensor.is_read}))
 
     def _number(self, key: str) -> int:
         value = self.settings.get(f"{self.settings.get('general.architecture')}.{key}", 0)
@@ -152,29 +159,25 @@ def read_header(path: Path) -> Header:
 
 
 def check_readable(path: Path, header: Header) -> None:
-    """BadRequest for tensor types that can be neither read nor repacked exactly; names them."""
-    if others := [name for name in header.unreadable if name != "Q5_0"]:
+    """BadRequest for tensor types that can be neither read nor repacked; names them."""
+    if others := [name for name in header.unreadable if name not in REPACKED]:
         raise BadRequest(
             f"{path.name} has tensors of type {', '.join(others)}, which OpenVINO does not read",
-            help="take a Q4_0, Q4_1, Q8_0 or F16 file of the same model",
+            help="take a Q8_0, Q4_0, Q4_K_M or F16 file of the same model",
         )
 
 
-def repack(path: Path, target: Path) -> None:
-    """Copy a file with its Q5_0 tensors as Q8_0.
-
-    Raises:
-        BadRequest: it has types that cannot be repacked exactly; names them.
-    """
-    header = read_header(path)
-    check_readable(path, header)
-    data = np.memmap(path, dtype=np.uint8, mode="r", offset=header.data_start)
-    with target.open("wb") as file:
-        _write_head(file, header, _placed(header.tensors))
-        for tensor in header.tensors:
-            raw = data[tensor.start : tensor.end]
-            file.write(_as_q8_0(raw, tensor.num_blocks) if tensor.type_name == "Q5_0" else raw.tobytes())
-            file.write(bytes(-file.tell() % ALIGNMENT))
+def check_splitting(path: Path, header: Header) -> None:
+    """BadRequest for a tokenizer that the runtime would split text with in a way the model was not trained on."""
+    kind, rule = (header.settings.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    if kind == "gpt2" and rule in SPLITTINGS:
+        return
+    raise BadRequest(
+        f"{path.name} splits text by the rule '{rule or kind}'; OpenVINO GenAI knows {' and '.join(SPLITTINGS)}, "
+        "so the model would read other tokens than it was trained on",
+        help="serve its safetensors with backend: torch, or this file by a llama.cpp server with backend: remote; to "
+        "load it all the same, give its path as llm.generate.name with llm.generate.options: {any_tokenizer: true}",
+    )
 
 
 def _header(cursor: _Cursor) -> Header:
@@ -212,33 +215,3 @@ def _ended(entries: list[Tensor], num_bytes: int) -> Iterator[Tensor]:
         raise ValueError("a tensor begins behind the end")
     following = dict(pairwise(starts))
     return (replace(tensor, end=following[tensor.start]) for tensor in entries)
-
-
-def _placed(tensors: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, int, int]]:
-    """Each tensor with its new type and place."""
-    place = 0
-    for tensor in tensors:
-        is_packed = tensor.type_name == "Q5_0"
-        yield tensor, Q8_0_TYPE if is_packed else tensor.type, place
-        place += tensor.num_blocks * Q8_0.itemsize if is_packed else tensor.end - tensor.start
-        place += -place % ALIGNMENT
-
-
-def _write_head(file: IO[bytes], header: Header, placed: Iterator[tuple[Tensor, int, int]]) -> None:
-    file.write(MAGIC + struct.pack("<IQQ", header.version, len(header.tensors), header.num_settings))
-    file.write(header.raw_settings)
-    for tensor, kind, place in placed:
-        name = tensor.name.encode()
-        file.write(struct.pack("<Q", len(name)) + name + struct.pack("<I", len(tensor.shape)))
-        file.write(struct.pack(f"<{len(tensor.shape)}QIQ", *tensor.shape, kind, place))
-    file.write(bytes(-file.tell() % ALIGNMENT))
-
-
-def _as_q8_0(raw: np.ndarray, num_blocks: int) -> bytes:
-    blocks = raw[: num_blocks * Q5_0.itemsize].view(Q5_0)
-    packed = np.empty(len(blocks), Q8_0)
-    low = np.concatenate([blocks["low"] & 15, blocks["low"] >> 4], axis=1)
-    high = (blocks["high"][:, None] >> np.arange(32, dtype=np.uint32) & 1).astype(np.uint8)
-    packed["scale"] = blocks["scale"]
-    packed["values"] = (low | high << 4).astype(np.int8) - 16
-    return packed.tobytes()

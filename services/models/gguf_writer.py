@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .gguf import ALIGNMENT, ARRAY, MAGIC, Q8_0, STRING
+from .gguf import ALIGNMENT, ARRAY, MAGIC, Q8_0, Q8_0_TYPE, STRING
 
 UINT32, INT32, FLOAT32, BOOL = 4, 5, 6, 7
-F32_TYPE, F16_TYPE, Q8_0_TYPE = 0, 1, 8
+F32_TYPE, F16_TYPE = 0, 1
 BLOCK = 32
 # Rows that are turned into another dtype at a time.
 ROW_BYTES = 64 << 20

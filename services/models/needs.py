@@ -77,7 +77,7 @@ def needs(model: Shelved, role: str, dtype: str = "auto", *, tokens: int = 0) ->
 
 def _of_gguf(path: Path, tokens: int) -> Needs:
     header = read_header(path)
-    weights = sum(tensor.end - tensor.start for tensor in header.tensors)
+    weights = sum(tensor.read_bytes for tensor in header.tensors)
     return Needs(weights, weights, RUNTIME_BYTES + tokens * header.cache_bytes)
 
 

@@ -21,7 +21,7 @@ from .arrival import ChatDtype, How, finish, take
 from .card import Card, renamed
 from .description import describe, read_card
 from .fetch import OnProgress, Report, gather
-from .gguf import repack
+from .gguf_repack import repack
 from .known import PULLABLE, find
 from .manifest import REPACKED, Hub, Pullable, Source
 from .packed_e5 import convert as convert_packed_e5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clients.config import Model
-from clients.errors import BadRequest
+from clients.errors import BackendError, BadRequest, ConfigError
 from services.llm.backends.openvino.backend import BACKEND
 from services.llm.backends.openvino.causal_embedder import OpenVINOCausalEmbedder
 from services.llm.backends.openvino.yes_no_scorer import OpenVINOYesNo
@@ -17,6 +17,7 @@ from services.llm.backends.registry import Site
 from services.llm.reranking import Reranking
 from services.models import Shelf
 from services.service import Call
+from tests.unit.models.gguf_files import gguf_file
 
 from . import small_decoder, small_tokenizer
 
@@ -29,8 +30,8 @@ def site(tmp_path):
     return Site(Shelf(tmp_path / "home"), 1, tmp_path / "cache")
 
 
-def reranker(tmp_path, **settings):
-    directory = tmp_path / "small-reranker"
+def reranker(tmp_path, name="small-reranker", **settings):
+    directory = tmp_path / name
     small_decoder.write(directory, **settings)
     small_tokenizer.write(directory, template=small_tokenizer.CHATML)
     return Model(str(directory), dtype="fp32")
@@ -76,3 +77,19 @@ def test_a_classifier_whose_prompt_is_unknown_is_refused(tmp_path):
     settings = reranker(tmp_path, model_type="llama", architectures=["LlamaForSequenceClassification"], num_labels=1)
     with pytest.raises(BadRequest, match="which prompt"):
         BACKEND.scorer(settings, site(tmp_path))
+
+
+def test_a_chat_model_without_a_gguf_file_is_refused_with_the_ways_to_serve_it(tmp_path):
+    with pytest.raises(ConfigError, match="no GGUF file") as failure:
+        BACKEND.generator(reranker(tmp_path, "small-chat"), site(tmp_path))
+    assert all(word in failure.value.help for word in ("backend: torch", "--dtype int8"))
+
+
+def test_a_gguf_file_that_would_be_split_wrongly_is_refused_unless_the_options_take_it(tmp_path):
+    path = tmp_path / "llama3.gguf"
+    gguf_file(path, {"a": ("Q8_0", np.zeros((1, 32)))}, splitting="llama-bpe")
+    with pytest.raises(BadRequest, match="llama-bpe"):
+        BACKEND.generator(Model(str(path)), site(tmp_path))
+    # Of a file that holds no model, GenAI then complains itself.
+    with pytest.raises(BackendError, match="OpenVINO GenAI cannot read"):
+        BACKEND.generator(Model(str(path), options={"any_tokenizer": True}), site(tmp_path))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-TYPES = {"F32": 0, "Q4_0": 2, "Q5_0": 6, "Q8_0": 8, "Q5_K": 13}
+TYPES = {"F32": 0, "Q4_0": 2, "Q5_0": 6, "Q8_0": 8, "Q2_K": 10, "Q4_1": 3, "Q5_1": 7, "Q4_K": 12, "Q5_K": 13}
 
 
 def text(value: str) -> bytes:
@@ -15,24 +17,36 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(raw)) + raw
 
 
-def gguf_file(path: Path, tensors: dict[str, tuple[str, np.ndarray]]) -> None:
-    """Write tensors of whole numbers [rows, 32n]; the scale of every block is 0.25."""
+def gguf_file(
+    path: Path,
+    tensors: dict[str, tuple[str, np.ndarray]],
+    splitting: str = "qwen2",
+    blocks: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write tensors of whole numbers [rows, 32n] or [32n]; the scale of every block is 0.25.
+
+    Args:
+        splitting: the rule by which the model's text is split.
+        blocks: the bytes of tensors that are encoded already.
+    """
     settings = [
         text("general.architecture") + struct.pack("<I", 8) + text("llama"),
         text("general.license") + struct.pack("<I", 8) + text("mit"),
         text("llama.context_length") + struct.pack("<II", 4, 2048),
         text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("字"),
         text("tokenizer.ggml.scores") + struct.pack("<IIQ", 9, 6, 2) + struct.pack("<2f", 1.0, 2.0),
+        text("tokenizer.ggml.model") + struct.pack("<I", 8) + text("gpt2"),
+        text("tokenizer.ggml.pre") + struct.pack("<I", 8) + text(splitting),
         text("general.flag") + struct.pack("<IB", 7, 1),
     ]
     directory, data = b"", b""
     for name, (kind, values) in tensors.items():
         directory += (
             text(name)
-            + struct.pack("<I", 2)
-            + struct.pack("<2QIQ", values.shape[1], values.shape[0], TYPES[kind], len(data))
+            + struct.pack("<I", values.ndim)
+            + struct.pack(f"<{values.ndim}QIQ", *values.shape[::-1], TYPES[kind], len(data))
         )
-        data += encode(kind, values)
+        data += blocks.get(name) or encode(kind, values)
         data += bytes(-len(data) % 32)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(settings)) + b"".join(settings) + directory
     path.write_bytes(head + bytes(-len(head) % 32) + data)

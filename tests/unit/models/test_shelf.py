@@ -129,9 +129,12 @@ def test_a_gguf_file_that_the_runtime_does_not_read_is_repacked_or_refused(tmp_p
     shelf = Shelf(tmp_path / "home")
     card = shelf.add(tmp_path / "mixed.gguf")
     assert read_header(shelf.path("mixed") / card.weights).unreadable == ()
-    gguf_file(tmp_path / "odd.gguf", {"a": ("Q5_K", np.zeros((1, 32)))})
-    with pytest.raises(BadRequest, match="Q5_K"):
+    gguf_file(tmp_path / "odd.gguf", {"a": ("Q2_K", np.zeros((1, 32)))})
+    with pytest.raises(BadRequest, match="Q2_K"):
         shelf.add(tmp_path / "odd.gguf")
+    gguf_file(tmp_path / "llama.gguf", {"a": ("Q8_0", np.zeros((1, 32)))}, splitting="llama-bpe")
+    with pytest.raises(BadRequest, match="llama-bpe"):
+        shelf.add(tmp_path / "llama.gguf")
 
 
 def test_a_model_may_be_named_by_its_path_without_being_added(tmp_path):

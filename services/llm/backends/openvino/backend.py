@@ -6,6 +6,7 @@ from clients.config import Model
 from clients.errors import ConfigError
 from services.llm.backends.base import Embedder, Generator, Scorer
 from services.llm.backends.registry import Site
+from services.models import Card
 
 
 class OpenVINO:
@@ -44,7 +45,22 @@ class OpenVINO:
         from .chat import OpenVINOChat
 
         model = site.shelf.locate(settings.name)
-        return OpenVINOChat(model, threads=site.threads, max_tokens=settings.max_tokens, cache=site.cache)
+        if not model.card.chat_weights.endswith(".gguf"):
+            raise ConfigError(
+                f"llm.generate.name: '{settings.name}' has no GGUF file, which the openvino backend writes with",
+                help=_way_out(model.card),
+            )
+        is_any = settings.options.get("any_tokenizer") is True
+        return OpenVINOChat(
+            model, threads=site.threads, max_tokens=settings.max_tokens, cache=site.cache, any_tokenizer=is_any
+        )
+
+
+def _way_out(card: Card) -> str:
+    """What makes a model without a GGUF file write."""
+    if "generate" not in card.roles:
+        return "ragq models list tells which models generate"
+    return "backend: torch takes it as it is; ragq models add with --dtype int8 writes one beside it"
 
 
 BACKEND = OpenVINO()

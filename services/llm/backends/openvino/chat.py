@@ -55,16 +55,26 @@ class OpenVINOChat:
         threads: processor threads.
         max_tokens: longest prompt with its answer; 0 is the model's own limit.
         cache: directory for the graph that the file is translated to.
+        any_tokenizer: take a file whose text the runtime splits by another rule than the model's.
 
     Raises:
+        BadRequest: the runtime would misread the file.
         BackendError: the runtime cannot read the file.
     """
 
-    def __init__(self, model: Shelved, *, threads: int = 1, max_tokens: int = 0, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: Shelved,
+        *,
+        threads: int = 1,
+        max_tokens: int = 0,
+        cache: Path | None = None,
+        any_tokenizer: bool = False,
+    ) -> None:
         limits = (max_tokens, model.card.max_tokens or DEFAULT_CONTEXT_TOKENS, KV_TOKENS // 2)
         self._context_tokens = min(filter(None, limits))
         self.card = model.card
-        self._model = GGUFModel(model, threads, cache)
+        self._model = GGUFModel(model, threads, cache, any_tokenizer=any_tokenizer)
         self._tokenizer = self._model.tokenizer()
         self._end = int(self._tokenizer.get_eos_token_id())
         self._decoding = Decoding(model.card.name, self._decode, {self._end})

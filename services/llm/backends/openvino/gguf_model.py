@@ -6,13 +6,18 @@ directory, so that the next start, a rebuilt pipeline and the reader of logits b
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from clients.errors import BackendError
-from services.models import Shelved
+from services.models import Card, Shelved
+from services.models.gguf import Header, check_splitting, read_header
+from services.models.gguf_repack import repack
+
+log = logging.getLogger(__name__)
 
 KV_BLOCK_TOKENS = 32
 PREFILL_TOKENS = 256
@@ -27,14 +32,22 @@ class GGUFModel:
         model: from the shelf, or a .gguf file.
         threads: processor threads.
         cache: directory for the graph; None keeps it for this object's life only.
+        any_tokenizer: take a file whose text the runtime splits by another rule than the model's.
+
+    Raises:
+        BadRequest: it is no GGUF file that the runtime reads rightly.
     """
 
-    def __init__(self, model: Shelved, threads: int, cache: Path | None) -> None:
-        self._path = model.path / model.card.chat_weights if model.path.is_dir() else model.path
+    def __init__(self, model: Shelved, threads: int, cache: Path | None, *, any_tokenizer: bool = False) -> None:
+        path = model.path / model.card.chat_weights if model.path.is_dir() else model.path
+        header = read_header(path)
+        if not any_tokenizer:
+            check_splitting(path, header)
         self._settings = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         self._temporary = None if cache else tempfile.TemporaryDirectory(prefix="ragq-gguf-")
         self._cache = cache or Path(self._temporary.name if self._temporary else "")
-        self._key = f"{model.card.name}-{model.card.revision or _stamp(self._path)}"
+        self._path = self._readable(path, header, model.card)
+        self._key = _stamp(self._path, model.card)
         self._reader: Any = None
 
     @property
@@ -52,7 +65,7 @@ class GGUFModel:
 
         try:
             return openvino_genai.Tokenizer(str(self._path))
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise BackendError(f"OpenVINO GenAI cannot read '{self._path}': {error}") from error
 
     def pipeline(self, tokenizer: Any, kv_tokens: int) -> Any:
@@ -93,6 +106,20 @@ class GGUFModel:
         if self._temporary:
             self._temporary.cleanup()
 
+    def _readable(self, path: Path, header: Header, card: Card) -> Path:
+        """The file, or its copy with the tensors that the runtime would misread in another type, made once."""
+        if not header.unreadable:
+            return path
+        place = self._cache / "gguf" / f"{_stamp(path, card)}.gguf"
+        if not place.is_file():
+            log.info("'%s' has %s, which GenAI misreads: repacked at %s", card.name, header.unreadable, place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=place.parent) as work:
+                whole = Path(work) / place.name
+                repack(path, whole)
+                whole.replace(place)
+        return place
+
     def _translate(self, build: Any, schedule: Any) -> None:
         """GenAI writes the graph beside the file that it is given: a link, as the shelf may be read-only."""
         self.graph.parent.mkdir(parents=True, exist_ok=True)
@@ -105,9 +132,10 @@ class GGUFModel:
                 shutil.copytree(name, self.graph, dirs_exist_ok=True)
 
 
-def _stamp(path: Path) -> str:
+def _stamp(path: Path, card: Card) -> str:
+    """A name for what is computed from the file; one of another size is another file, whatever its card says."""
     stat = path.stat()
-    return f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
+    return f"{card.name}-{card.revision or f'{stat.st_mtime_ns:x}'}-{stat.st_size:x}"
 
 
 def _keep_last(graph: Any) -> None:
