@@ -125,6 +125,7 @@ class AsyncIndex(_Face[IndexClient]):
     retry_document = _job_twin(IndexClient.retry_document)
     chunks = _twin(IndexClient.chunks)
     passage = _twin(IndexClient.passage)
+    page_image = _twin(IndexClient.page_image)
     add = _job_twin(IndexClient.add)
     upload = _twin(IndexClient.upload)
     job = _job_twin(IndexClient.job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import adding, checkup, editing, transfer
+from . import adding, checkup, editing, pages, transfer
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
 from .chats import Chat, ChatId, Chats, Turn, Turns
 from .checkup import CheckingUp
@@ -43,6 +43,7 @@ from .ingest import (
     Uploaded,
     UploadPart,
 )
+from .pages import Pages
 from .searching import Hit, Hits, HitScore, Mode, Search
 from .transfer import Transfers
 from .wire import Nothing, unary
@@ -130,10 +131,11 @@ DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
     SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS, *editing.METHODS, *transfer.METHODS,
+    *pages.METHODS,
 )  # fmt: skip
 
 
-class IndexClient(Adding, CheckingUp, Editing, Transfers):
+class IndexClient(Adding, CheckingUp, Editing, Pages, Transfers):
     """Collections, documents and search, as plain calls."""
 
     def collections(self) -> list[Collection]:

@@ -144,6 +144,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "这段原文已被删除或更改。下面是回答时的内容。",
         "This passage has been deleted or changed since. Below is what the answer was made from.",
     ),
+    "passage.show_page": ("显示第 {page} 页原貌", "Show page {page} as it looks"),
     "passage.open": ("查看文档的全部分块", "See all chunks of this document"),
     "collections.title": ("知识库", "Knowledge bases"),
     "collections.create": ("新建知识库", "New knowledge base"),

@@ -252,6 +252,13 @@ class Documents:
         )
         return [(row["name"], row["sha256"]) for row in rows]
 
+    def content_of(self, id_: str) -> str:
+        """Digest of a document's original; NotFound."""
+        row = self._database.read().execute("SELECT sha256 FROM documents WHERE id = ?", (id_,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no document '{id_}'", help="it may have been deleted already")
+        return str(row[0])
+
     def contents(self, collection_id: int) -> list[str]:
         """Digests of a collection's contents."""
         rows = self._database.read().execute(

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import msgpack
 
-from services.index.loaders import Unreadable, load
+from services.index.loaders import Loaded, Unreadable, draw, load
 
 LENGTH = struct.Struct("<I")
 DAMAGED = "the file is damaged or built to do harm: "
@@ -42,25 +42,28 @@ def write_message(stream: BinaryIO, message: dict[str, object]) -> None:
 
 
 def reply_to(request: dict[str, object]) -> dict[str, object]:
-    """The text of the request's content with its marks, or why it has none."""
-    match request:
-        case {"content": bytes(content), "name": str(name), "max_pages": int(max_pages)}:
-            pass
-        case _:
-            return {"reason": "the parser was asked wrongly", "fix": ""}
+    """The text of the request's content with its marks, or a picture of a page, or why it has none."""
     try:
-        loaded = load(content, name, max_pages)
-        return {
-            "text": loaded.text.encode("utf-8", "replace"), "media_type": loaded.media_type, "pages": loaded.pages,
-            "headings": [[h.start, h.end, h.level, h.title] for h in loaded.headings],
-            "blocks": [list(block) for block in loaded.blocks], "is_lines": loaded.is_lines,
-        }  # fmt: skip
+        match request:
+            case {"content": bytes(content), "name": str(name), "max_pages": int(max_pages)}:
+                return _text(load(content, name, max_pages))
+            case {"content": bytes(content), "draw": int(page)}:
+                return {"png": draw(content, page)}
+        return {"reason": "the parser was asked wrongly", "fix": ""}
     except Unreadable as error:
         return {"reason": error.message, "fix": error.help}
     except MemoryError:
         return {"reason": "the file needs more memory to open than is allowed", "fix": "split it"}
     except Exception as error:  # noqa: BLE001 - the parsers of foreign formats raise anything on damaged files
         return {"reason": f"{DAMAGED}{type(error).__name__}: {error}"[:300], "fix": FIX}
+
+
+def _text(loaded: Loaded) -> dict[str, object]:
+    return {
+        "text": loaded.text.encode("utf-8", "replace"), "media_type": loaded.media_type, "pages": loaded.pages,
+        "headings": [[h.start, h.end, h.level, h.title] for h in loaded.headings],
+        "blocks": [list(block) for block in loaded.blocks], "is_lines": loaded.is_lines,
+    }  # fmt: skip
 
 
 def _limit(memory_bytes: int, cpu_s: float) -> None:

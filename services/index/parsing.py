@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, Self, cast
@@ -51,20 +52,31 @@ class Parser:
             return load_text(raw.decode("utf-8"), name, kind)
         if not raw.strip() or kind_of(raw, name) not in CHILD_KINDS:
             return load(raw, name, self._max_pages)
-        return self._ask(raw, name)
+        return _loaded(self._ask(raw, {"name": name, "max_pages": self._max_pages}))
 
-    def _ask(self, raw: bytes, name: str) -> Loaded:
+    def draw(self, raw: bytes, page: int) -> bytes:
+        """A page of a PDF as the bytes of a PNG file; empty when it has none of this number, the first is 1.
+
+        Raises:
+            Unreadable: the PDF cannot be opened, or not in time.
+        """
+        match self._ask(raw, {"draw": page}):
+            case {"png": bytes(png)}:
+                return png
+            case {"reason": str(reason), "fix": str(fix)}:
+                raise Unreadable(reason, help=fix)
+        raise BackendError("the parser's process answered with something else than a picture")
+
+    def _ask(self, raw: bytes, question: Mapping[str, object]) -> dict[str, object]:
         child = self._child if self._child and self._child.poll() is None else self._start()
-        request: dict[str, object] = {
-            "content": raw, "name": name, "max_pages": self._max_pages, "cpu_s": self._timeout_s,
-            "memory_bytes": MEMORY_BYTES + MEMORY_PER_BYTE * len(raw),
-        }  # fmt: skip
+        memory_bytes = MEMORY_BYTES + MEMORY_PER_BYTE * len(raw)
+        request = {"content": raw, "cpu_s": self._timeout_s, "memory_bytes": memory_bytes, **question}
         with _Deadline(child, self._timeout_s) as deadline:
             reply = _exchange(child, request)
         if reply is None:
             self.close()
             raise self._lost(late=deadline.passed)
-        return _loaded(reply)
+        return reply
 
     def _lost(self, *, late: bool) -> Unreadable:
         if late:

@@ -21,6 +21,7 @@ from .lock import DirectoryLock
 from .originals import Originals, Uploads
 from .packing import Packer
 from .parsing import Parser
+from .pictures import Pictures
 from .preparing import Preparer
 from .publishing import Publisher
 from .schema import Database
@@ -31,6 +32,7 @@ from .stores.exact import ExactStore
 from .stores.memory import MemoryStore
 from .unpacking import Unpacker
 
+DRAWING_S = 20.0
 log = logging.getLogger(__name__)
 
 
@@ -52,12 +54,14 @@ class Parts:
     packer: Packer
     unpacker: Unpacker
     parser: Parser
+    pictures: Pictures
     ingest: Ingest
 
     def close(self) -> None:
         """End the ingest after its step, and close everything."""
         self.ingest.stop()
         self.parser.close()
+        self.pictures.close()
         self.keywords.close()
         self.store.close()
         self.database.close()
@@ -125,6 +129,7 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         packer=Packer(catalog, originals),
         unpacker=Unpacker(catalog, originals, llm, max_bytes),
         parser=parser,
+        pictures=Pictures(catalog.documents, originals, Parser(DRAWING_S, config.index.max_pages)),
         ingest=ingest,
     )
 

@@ -17,12 +17,20 @@ from .handlers.chats import ChatHandlers
 from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
+from .handlers.pages import PageHandlers
 from .handlers.transfer import TransferHandlers
 from .parts import open_parts
 
 
 class IndexService(
-    DocumentHandlers, AddingHandlers, ChatHandlers, CheckupHandlers, EditingHandlers, TransferHandlers, Service
+    DocumentHandlers,
+    AddingHandlers,
+    ChatHandlers,
+    CheckupHandlers,
+    EditingHandlers,
+    TransferHandlers,
+    PageHandlers,
+    Service,
 ):
     """Serves every method of `clients.index`.
 

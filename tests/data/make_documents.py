@@ -15,6 +15,32 @@ def pdf(*pages: str) -> bytes:
     return _pdf(streams, HELVETICA)
 
 
+def report_pdf() -> bytes:
+    """A PDF of two pages: titles in large letters, text, and a ruled table whose last row has one wide cell."""
+    across = " ".join(f"50 {y} m 350 {y} l" for y in (600, 620, 640, 660))
+    down = "50 600 m 50 660 l 350 600 m 350 660 l 200 620 m 200 660 l"
+    cells = (
+        (55, 645, "Fruit"),
+        (205, 645, "Price | kg"),
+        (55, 625, "Apple"),
+        (205, 625, "3"),
+        (55, 605, "Pears: none"),
+    )
+    words = " ".join(f"BT /F1 11 Tf {x} {y} Td ({text}) Tj ET" for x, y, text in cells)
+    title = "BT /F1 22 Tf 50 780 Td (Annual report) Tj ET"
+    text = "BT /F1 11 Tf 14 TL 50 750 Td (The year was mild, and the harvest was good in every) Tj T* (valley.) Tj ET"
+    prices = "BT /F1 16 Tf 50 700 Td (Prices) Tj ET"
+    after = "BT /F1 11 Tf 14 TL 50 560 Td (Prices are those of the market in the town, in francs.) Tj ET"
+    first = f"{title} {text} {prices} {across} {down} S {words} {after}"
+    second = "BT /F1 16 Tf 50 780 Td (Outlook) Tj ET BT /F1 11 Tf 50 750 Td (The next year will be colder.) Tj ET"
+    return _pdf([first.encode(), second.encode()], HELVETICA)
+
+
+def drawn_pdf(content: str) -> bytes:
+    """A PDF whose page is drawn by these operators."""
+    return _pdf([content.encode("latin-1")], HELVETICA)
+
+
 def radical_pdf() -> bytes:
     """A PDF as browsers print it: its characters 方 and 用 come as code points of radicals."""
     cmap = (

@@ -14,6 +14,7 @@ from ui.parts.prose import prose
 from ui.prose import escaped
 from ui.views import passage as view
 
+PDF = "application/pdf"
 # Streamlit puts dialogs at the side from 1.62 on; before that they stand in the middle.
 _SIDE = {"position": "right"} if "position" in inspect.signature(st.dialog).parameters else {}
 
@@ -46,6 +47,19 @@ def _passage(target: view.Target) -> None:
         _content(view.remembered(target, words))
     else:
         _content(view.shown(target, found, words))
+        if found.chunk.page and found.document.media_type == PDF:
+            _page(found.document.id, found.chunk.page)
+
+
+def _page(document_id: str, page: int) -> None:
+    """How the page looks, once somebody wants to see it."""
+    words = session.labels()
+    if not st.toggle(words("passage.show_page", page=page), key=f"page-{document_id}-{page}"):
+        return
+    try:
+        st.image(session.desk().mesh.index.page_image(document_id, page), width="stretch")
+    except RagqError as error:
+        failure(error, words)
 
 
 def _content(shown: view.Shown) -> None:

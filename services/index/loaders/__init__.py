@@ -9,6 +9,7 @@ from .base import Heading, Loaded, Unreadable
 from .decoding import decode
 from .delimited import delimited
 from .docx import docx
+from .drawing import draw
 from .html import html
 from .mail import mail
 from .pdf import pdf
@@ -20,7 +21,7 @@ from .sniffing import ending_of, kind_of
 from .source import LANGUAGES, source
 from .workbook import workbook
 
-__all__ = ["CHILD_KINDS", "Heading", "Loaded", "Unreadable", "decode", "kind_of", "load", "load_text"]
+__all__ = ["CHILD_KINDS", "Heading", "Loaded", "Unreadable", "decode", "draw", "kind_of", "load", "load_text"]
 
 OF_BYTES: dict[str, Callable[[bytes, int], Loaded]] = {
     "pdf": pdf,
@@ -67,4 +68,5 @@ def load_text(text: str, name: str, kind: str = "plain") -> Loaded:
 
 
 def _clean(loaded: Loaded) -> Loaded:
-    return replace(loaded, text=without_radicals(loaded.text).replace("\0", " "))
+    headings = [replace(heading, title=without_radicals(heading.title)) for heading in loaded.headings]
+    return replace(loaded, text=without_radicals(loaded.text).replace("\0", " "), headings=headings)

@@ -142,6 +142,30 @@ def test_a_word_document_with_headings_and_tables() -> None:
     assert "- Apples became cheaper." in document.text
 
 
+def test_a_pdf_has_headings_by_their_size_and_ruled_tables_as_markdown() -> None:
+    document = load(make.report_pdf(), "a.pdf", 10)
+    assert [(h.level, h.title) for h in document.headings] == [(1, "Annual report"), (2, "Prices"), (2, "Outlook")]
+    table = "Fruit | Price \\| kg\n--- | ---\nApple | 3\nPears: none"
+    assert [document.text[a:b] for a, b in document.blocks] == [table]
+    assert document.text.startswith(
+        "Annual report\n\nThe year was mild, and the harvest was good in every\nvalley.\n\nPrices\n\nFruit"
+    )
+    assert document.text[document.pages[1] :].startswith("Outlook\n\nThe next year")
+
+
+def test_letters_of_one_size_make_no_headings() -> None:
+    assert load(make.pdf("one size\nof letters", "on every page"), "a.pdf", 10).headings == []
+
+
+def test_a_line_that_leaves_its_table_leaves_the_table_as_it_is() -> None:
+    across = " ".join(f"50 {y} m 350 {y} l S" for y in (600, 620, 640))
+    down = " ".join(f"{x} 600 m {x} 640 l S" for x in (50, 200, 350))
+    words = "BT /F1 11 Tf 55 625 Td (Fruit) Tj ET BT /F1 11 Tf 305 605 Td (longer than its table is) Tj ET"
+    document = load(make.drawn_pdf(f"{across} {down} {words}"), "a.pdf", 10)
+    assert "longer than its table is" in document.text
+    assert document.blocks == []
+
+
 def test_pages_are_told_apart() -> None:
     document = load(make.pdf("The first page.", "The second page."), "a.pdf", 10)
     assert [document.text[at : at + 7] for at in document.pages] == ["The fir", "The sec"]

@@ -73,9 +73,9 @@ def test_the_ports_of_the_pdf_are_those_of_the_configuration():
     text, config = _text("services-and-ports.pdf"), Config()
     for title, name in (("LLM", "llm"), ("Index", "index"), ("Tuning", "tuning")):
         section = config.service(name)
-        assert f"{title} service {section.front_end.port} {section.back_end.port}" in text
-    assert f"HTTP face {config.http.port} none" in text
-    assert f"Web page {config.ui.port} none" in text
+        assert f"{title} service | {section.front_end.port} | {section.back_end.port}" in text
+    assert f"HTTP face | {config.http.port} | none" in text
+    assert f"Web page | {config.ui.port} | none" in text
 
 
 @pytest.mark.parametrize("name", ["services-and-ports.pdf", BROKEN])
