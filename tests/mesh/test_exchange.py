@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from clients.aio import AsyncRagq
 from clients.config import Config
 from clients.errors import ModelNotLoaded, UnknownMethod
 from clients.settings import load
+from tests.conftest import ROOT
 from tests.mesh.processes import Processes, processes, until
 
 pytestmark = pytest.mark.mesh
@@ -86,6 +89,22 @@ def test_a_reload_that_fails_says_why_and_everything_goes_on(mesh: Processes, cl
         assert "ragq models" in failure.value.help
         assert client.llm.embed(["served"]).shape == (1, 256)
     assert notes(mesh, "embed toy (ready)") == 2
+
+
+def command(mesh: Processes, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, str(ROOT / "service.py"), "models", "reload", *arguments, "--config", str(mesh.path)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_exchanges_a_model_of_a_mesh_that_runs(mesh: Processes, client: Ragq) -> None:
+    done = command(mesh, "rerank", "maxsim", "--json")
+    assert {"name": "maxsim", "previous": "toy"}.items() <= json.loads(done.stdout).items(), done.stderr
+    until(lambda: notes(mesh, "rerank maxsim (ready; chosen instead of toy)") == 2)
+    assert client.llm.rerank("red house", DOCUMENTS)[0].index == 0
+    refused = command(mesh, "embed", "no-such-model", "--backend", "openvino")
+    assert refused.returncode != 0
+    assert "'no-such-model' is not on this machine" in refused.stderr
+    assert command(mesh, "rerank").stdout.startswith("rerank: toy instead of maxsim, after ")
 
 
 async def test_the_asyncio_client_reloads_and_hears_of_usage_too(mesh: Processes, client: Ragq) -> None:

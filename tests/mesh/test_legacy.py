@@ -96,6 +96,25 @@ def test_a_beam_search_gives_texts_with_their_probability_and_number(caller: zmq
     assert 0.0 < probabilities[-1] <= probabilities[0] < 1.0
 
 
+def test_the_writing_model_is_exchanged_and_a_wrong_request_keeps_it(
+    mesh: Processes, caller: zmq.Socket[bytes]
+) -> None:
+    def notes() -> str:
+        status = mesh.status()
+        return status.workers[0].note if status else ""
+
+    reload = {"cmd": "RELOAD_BASE_MODEL", "base_model_path": "toy-two"}
+    assert ask(caller, reload) == {"code": 200, "value": "ok"}
+    until(lambda: "generate toy (ready; chosen instead of toy)" in notes())
+    for wrong in (None, 5):
+        refused = ask(caller, {**reload, "base_model_path": wrong})
+        assert refused == {"code": 400, "error": "base_model_path: a text is needed"}
+    assert "chosen instead" in notes()
+    assert ask(caller, {"cmd": "GENERATE_TEXTS", "instruction": "hello"})["value"] == "You said: hello"
+    assert ask(caller, {"cmd": "reload_base_model", "base_model_path": ""})["code"] == 200
+    until(lambda: "generate toy (ready)" in notes())
+
+
 @pytest.mark.parametrize(
     ("request_map", "told"),
     [
