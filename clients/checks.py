@@ -73,6 +73,7 @@ def _workers(config: Config) -> Iterator[Problem]:
     if config.index.num_workers > 1:
         why = {
             "chroma": "a Chroma directory has exactly one owner process; two would silently lose vectors",
+            "faiss": "a directory of FAISS files has exactly one owner process; two would overwrite each other's",
             "memory": "each worker would hold a memory store of its own, and answers would differ",
         }[config.index.store]
         yield (

@@ -127,7 +127,7 @@ class Index(Service):
 
     front_end: Endpoint = field(default_factory=lambda: Endpoint(7783))
     back_end: Endpoint = field(default_factory=lambda: Endpoint(7784))
-    store: Literal["chroma", "memory"] = "chroma"
+    store: Literal["chroma", "faiss", "memory"] = "chroma"
     roots: list[str] = field(default_factory=list)
     chunk_size: int = 512
     overlap: int = 64

@@ -29,6 +29,7 @@ from .search import Searcher
 from .stores.base import VectorStore
 from .stores.chroma import ChromaStore
 from .stores.exact import ExactStore
+from .stores.faiss import FaissStore
 from .stores.memory import MemoryStore
 from .unpacking import Unpacker
 
@@ -138,6 +139,8 @@ def _open_store(config: Config) -> VectorStore:
     store: VectorStore = MemoryStore()
     if config.index.store == "chroma":
         store = ExactStore(ChromaStore(_path(config.index.chroma_path, config.home / "chroma")))
+    if config.index.store == "faiss":
+        store = FaissStore(config.home / "faiss")
     store.open()
     return store
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.errors import BackendError
+from clients.errors import BackendError, MissingExtra
 from services.index.lock import Locked
 from services.index.stores.base import VectorStore
 from services.index.stores.chroma import ChromaStore
 from services.index.stores.exact import ExactStore
+from services.index.stores.faiss import FaissStore
 from services.index.stores.memory import MemoryStore
 
 MAKERS: dict[str, Callable[[Path], VectorStore]] = {
@@ -23,6 +24,7 @@ MAKERS: dict[str, Callable[[Path], VectorStore]] = {
     "chroma": ChromaStore,
     "exact": lambda path: ExactStore(ChromaStore(path)),
     "too large for exact": lambda path: ExactStore(ChromaStore(path), max_vectors=100),
+    "faiss": FaissStore,
     "exact with little room": lambda path: ExactStore(MemoryStore(), max_bytes=DIMENSION * 4 * 150),
 }
 DIMENSION = 24
@@ -40,6 +42,8 @@ input()
 
 @pytest.fixture(params=MAKERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
+    if request.param == "faiss":
+        pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
     made = MAKERS[request.param](tmp_path / "vectors")
     made.open()
     made.create("papers")
@@ -180,6 +184,70 @@ def test_chroma_keeps_its_vectors(tmp_path: Path) -> None:
     assert store.count("papers") == 6000
     assert store.query("papers", vectors(6000)[5990:5991], 1)[0][0].id == "id05990"
     store.close()
+
+
+def faiss_files(path: Path) -> FaissStore:
+    pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
+    store = FaissStore(path)
+    store.open()
+    return store
+
+
+def test_faiss_files_keep_their_vectors_and_are_readable_by_faiss(tmp_path: Path) -> None:
+    store = faiss_files(tmp_path)
+    store.create("papers")
+    store.upsert("papers", named(100), vectors(100) * 3)
+    store.delete("papers", ["id00007"])
+    store.close()
+    import faiss
+
+    assert faiss.read_index(str(tmp_path / "papers.faiss")).ntotal == 99
+    store = faiss_files(tmp_path)
+    assert store.ids("papers") == set(named(100)) - {"id00007"}
+    assert store.query("papers", vectors(100)[90:91], 1)[0][0].id == "id00090"
+    store.drop("papers")
+    store.close()
+    assert not list(tmp_path.glob("papers*"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "no ids"])
+def test_damaged_faiss_files_are_begun_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    store = faiss_files(tmp_path)
+    for name in ("papers", "other"):
+        store.create(name)
+        store.upsert(name, named(10), vectors(10, seed=len(name)))
+    store.close()
+    file, other = tmp_path / "papers.faiss", tmp_path / "other.faiss"
+    if damage == "no ids":
+        (tmp_path / "papers.ids.json").unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:100] if damage == "cut" else other.read_bytes())
+    store = faiss_files(tmp_path)
+    assert (store.count("papers"), store.count("other")) == (0, 10)
+    assert "papers.faiss is damaged" in caplog.text
+    store.upsert("papers", named(2), vectors(2))
+    assert store.query("papers", vectors(1), 1)[0][0].id == "id00000"
+    store.close()
+
+
+def test_faiss_files_are_written_now_and_then(tmp_path: Path) -> None:
+    faiss_files(tmp_path / "unused").close()
+    now = [0.0]
+    store = FaissStore(tmp_path, clock=lambda: now[0])
+    store.open()
+    store.create("papers")
+    store.upsert("papers", named(5), vectors(5))
+    assert not (tmp_path / "papers.faiss").exists()
+    now[0] = 31.0
+    store.upsert("papers", ["more"], vectors(1, seed=3))
+    assert (tmp_path / "papers.faiss").exists()
+    store.close()
+
+
+def test_without_faiss_the_store_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingExtra, match="faiss"):
+        FaissStore(tmp_path).open()
 
 
 def test_what_waits_while_chroma_is_asked_goes_as_one_call(tmp_path: Path) -> None:

@@ -112,6 +112,22 @@ def test_stores_are_written_anew_from_the_records(open_desk: Callable[..., Desk]
     assert desk.search("word7", "dense").hits[0].document == "note 7"
 
 
+def test_faiss_files_that_are_gone_or_damaged_are_written_anew(open_desk: Callable[..., Desk], tmp_path: Path) -> None:
+    pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
+    desk = open_desk(store="faiss")
+    desk.add_and_wait(*TEXTS[:20])
+    desk.close()
+    (file,) = (tmp_path / "home" / "faiss").glob("*.faiss")
+    file.write_bytes(b"junk")
+    desk = open_desk(store="faiss")
+    check_whole(desk)
+    assert desk.search("word7", "dense").hits[0].document == "note 7"
+    desk.close()
+    file.unlink()
+    desk = open_desk(store="faiss")
+    check_whole(desk)
+
+
 @pytest.mark.parametrize("ending", ["*.idx", "*.store", "*.term", "*.fieldnorm"])
 def test_a_damaged_keyword_index_is_made_anew(open_desk: Callable[..., Desk], tmp_path: Path, ending: str) -> None:
     desk = open_desk()
