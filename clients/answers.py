@@ -9,6 +9,9 @@ from .searching import Hit
 
 Route = Literal["answer", "fallback", "absent"]
 AnswerKind = Literal["extractive", "written", "none"]
+# Why there is no answer: the collection has no passages; the search found none; what it found is about something
+# else; it may be related but does not suffice; a part of the search failed, so that nothing can be said.
+Cause = Literal["", "empty", "nothing", "irrelevant", "unsure", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,39 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage as the decision saw it; what did not take part is None.
+
+    Attributes:
+        chunk_id: of the passage.
+        bi_score: cosine of the embeddings of question and passage.
+        bm25_rank: 1-based rank by words.
+        logit: what the reranker said: log-odds of a cross-encoder, or a similarity.
+        p: probability that the answer is in it; None where nothing was fitted to say so.
+    """
+
+    chunk_id: str
+    bi_score: float | None = None
+    bm25_rank: int | None = None
+    logit: float | None = None
+    p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Whether the collection can answer, taken before the first token.
 
     Attributes:
-        route: answer it; answer from a second, keyword-only search; or say that the collection lacks it.
-        confidence: 0 to 1, compared with ``threshold``.
-        calibrated: whether the threshold was fitted for this collection; if not, it is a default.
+        route: answer it; answer from both searches after a second one by words; or say that the collection lacks it.
+        confidence: 0 to 1; a probability when ``calibrated``.
+        threshold: t_high; from it on the question is answered.
+        calibrated: whether confidence and thresholds were fitted for this collection and these models; if not, they
+            are defaults.
         reason: one sentence for people.
         coverage: 0 to 1, share of the question's informative words that the best passages contain.
+        t_low: below it the collection lacks the answer; between the two a second search is tried.
+        cause: why the route is ``absent``; empty for the others.
+        candidates: the passages that the decision was taken on, best first.
     """
 
     route: Route
@@ -52,6 +79,9 @@ class Decision:
     reason: str
     calibrated: bool = False
     coverage: float = 0.0
+    t_low: float = 0.0
+    cause: Cause = ""
+    candidates: list[Candidate] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +122,7 @@ class Answer:
         citations: every marker that occurs in ``text``, checked against the passages used.
         timings: seconds per stage.
         notes: what was left out and why, for people.
+        is_grounded: false for an answer that was given although the collection lacks it.
     """
 
     text: str
@@ -103,6 +134,7 @@ class Answer:
     model: str = ""
     timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    is_grounded: bool = True
 
 
 Event = Rewritten | Sources | Decision | Delta | Answer

@@ -49,8 +49,9 @@ def _ranges(config: Config) -> Iterator[Problem]:
         )
     if not config.index.parse_timeout_s > 0:
         yield "index.parse_timeout_s", f"{config.index.parse_timeout_s:g} is not a time; seconds above 0", ""
-    if not 0 <= config.ask.threshold <= 1:
-        yield "ask.threshold", f"{config.ask.threshold:g} is outside 0..1", ""
+    for name, value in (("threshold_low", config.ask.threshold_low), ("threshold", config.ask.threshold)):
+        if not 0 <= value <= 1:
+            yield f"ask.{name}", f"{value:g} is outside 0..1", ""
 
 
 def _number(config: Config, key: str) -> float:

@@ -186,7 +186,11 @@ class Ask:
             ``auto`` writes unless the model is the small embedded one.
         mode: ``strict`` answers from the documents or not at all; ``helpful`` may add what the model
             knows, and says so.
-        threshold: 0 to 1; a confidence below it means that the collection lacks the answer.
+        fitted: take the thresholds that ``ragq calibrate`` fitted to the collection, where it did.
+        threshold: 0 to 1; from this confidence on a question is answered.
+        threshold_low: 0 to ``threshold``; below it the collection lacks the answer, between the two a second search
+            by words is tried.
+        anyway: answer even where the collection lacks the answer; such an answer is marked as not grounded.
     """
 
     rounds: int = 6
@@ -194,7 +198,10 @@ class Ask:
     passages: int = 4
     answer: Literal["auto", "extractive", "written"] = "auto"
     mode: Literal["strict", "helpful"] = "strict"
+    fitted: bool = True
     threshold: float = 0.5
+    threshold_low: float = 0.2
+    anyway: bool = False
     max_tokens: int = 384
     language: Literal["auto", "en", "zh"] = "auto"
 

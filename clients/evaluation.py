@@ -12,6 +12,7 @@ import numpy as np
 from .errors import BadRequest
 
 Judgements = Mapping[str, Mapping[str, int]]
+TEST_SET = 'a line is {"question": "…", "documents": ["name of one that answers it"]}'
 LAYOUT = "a BEIR directory holds corpus.jsonl, queries.jsonl and qrels/test.tsv"
 
 
@@ -205,3 +206,37 @@ def _mean(qualities: list[Quality]) -> Quality:
     rows = [(q.ndcg_at_10, q.mrr_at_10, q.recall_at_100) for q in qualities]
     ndcg, mrr, recall = np.mean(rows, axis=0)
     return Quality(float(ndcg), float(mrr), float(recall))
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A question with the names of the documents that answer it; none when it has no answer in the collection."""
+
+    question: str
+    documents: frozenset[str]
+
+
+def read_labelled(path: str | Path) -> list[Labelled]:
+    """Questions of a directory in BEIR layout, or of a file with a JSON object ``question``, ``documents`` a line.
+
+    Raises:
+        BadRequest: a file is missing, or a line is not what the layout says; the message names file and line.
+    """
+    if Path(path).is_dir():
+        beir = read_beir(path)
+        return [Labelled(text, _relevant(beir.judgements[key])) for key, text in beir.queries.items()]
+    found = [Labelled(_text(line, "question", where), _names(line, where)) for where, line in _json_lines(Path(path))]
+    if not found:
+        raise BadRequest(f"{path}: no questions", help=TEST_SET)
+    return found
+
+
+def _relevant(judged: Mapping[str, int]) -> frozenset[str]:
+    return frozenset(document for document, relevance in judged.items() if relevance > 0)
+
+
+def _names(line: Mapping[str, object], where: str) -> frozenset[str]:
+    names = line.get("documents", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRequest(f"{where}: 'documents' is not a list of names", help=TEST_SET)
+    return frozenset(names)

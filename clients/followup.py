@@ -23,12 +23,22 @@ SHORT_CJK = 8
 def standalone(question: str, history: Sequence[Round]) -> str:
     """The question as a search query that needs no history.
 
-    A question that points back (a pronoun, an opener such as "and", or very few words) is searched
-    together with the question before it; any other one stands for itself.
+    A question that points back (a pronoun, an opener such as "and", or very few words) is searched together
+    with the rounds that it leans on: the last question that names what it is about, and those since then. Any other one
+    stands for itself.
+
+    Args:
+        question: as it was asked.
+        history: the rounds that count, oldest first.
     """
     if not history or not _leans_back(question):
         return question
-    return f"{history[-1].question} {question}"
+    asked = [question]
+    for earlier in reversed(history):
+        asked.insert(0, earlier.question)
+        if not _lacks_topic(earlier.question):
+            break
+    return " ".join(dict.fromkeys(asked))
 
 
 def is_cjk(text: str) -> bool:
@@ -43,3 +53,11 @@ def _leans_back(question: str) -> bool:
             bool(POINTERS_ZH.search(question) or OPENERS_ZH.search(question)) or len(CJK.findall(question)) <= SHORT_CJK
         )
     return bool(POINTERS_EN.search(question) or OPENERS_EN.search(question)) or len(question.split()) <= SHORT_WORDS
+
+
+def _lacks_topic(question: str) -> bool:
+    """Whether the question before is needed too: a pronoun, or an opener with hardly a word more."""
+    if is_cjk(question):
+        return bool(POINTERS_ZH.search(question))
+    is_short = len(question.split()) <= SHORT_WORDS
+    return bool(POINTERS_EN.search(question) or (OPENERS_EN.search(question) and is_short))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from . import adding, checkup, editing, pages, transfer
+from . import adding, calibration, checkup, editing, pages, transfer
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
+from .calibration import Calibrating
 from .chats import Chat, ChatId, Chats, Turn, Turns
 from .checkup import CheckingUp
 from .documents import (
@@ -130,12 +133,12 @@ CHATS = unary("index.chats", Nothing, Chats)
 DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
-    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *checkup.METHODS, *editing.METHODS, *transfer.METHODS,
-    *pages.METHODS,
+    SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *calibration.METHODS, *checkup.METHODS, *editing.METHODS,
+    *pages.METHODS, *transfer.METHODS,
 )  # fmt: skip
 
 
-class IndexClient(Adding, CheckingUp, Editing, Pages, Transfers):
+class IndexClient(Adding, Calibrating, CheckingUp, Editing, Pages, Transfers):
     """Collections, documents and search, as plain calls."""
 
     def collections(self) -> list[Collection]:
@@ -202,6 +205,12 @@ class IndexClient(Adding, CheckingUp, Editing, Pages, Transfers):
         return self._client.call(
             SEARCH, Search(collection, query, top_k, mode, rerank, vector, copies), timeout_s=timeout_s
         )
+
+    def find_without(
+        self, collection: str, query: str, without: Sequence[str], top_k: int = 10, mode: Mode = "hybrid"
+    ) -> Hits:
+        """As find, as if the collection lacked the documents with the ids ``without``."""
+        return self._client.call(SEARCH, Search(collection, query, top_k, mode, without=list(without)))
 
     def save_turn(self, turn: Turn) -> None:
         """Keep a finished round of a chat."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .index import IndexClient
     from .tuning import TuningClient
 
+THRESHOLDS = {"threshold", "threshold_low"}
+
 
 class Events:
     """The events of one question, as they happen; an iterator that any thread may end."""
@@ -148,7 +150,9 @@ class Ragq:
         return Events(events) if stream else rag.last(events)
 
     def _ask_settings(self, options: dict[str, object]) -> Ask:
-        return read(Ask, {**asdict(self.config.ask), **options}, "ask")
+        # A threshold that is asked for with the question goes before the one that was fitted.
+        own = {"fitted": False} if THRESHOLDS & options.keys() else {}
+        return read(Ask, {**asdict(self.config.ask), **own, **options}, "ask")
 
     def status(self, timeout_s: float = 2.0) -> MeshStatus:
         """What each proxy and each enabled service says of itself; never raises for one that is down."""

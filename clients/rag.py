@@ -10,18 +10,19 @@ from dataclasses import dataclass, field, replace
 from . import wording
 from .answers import Answer, AnswerKind, Citation, Decision, Delta, Event, Rewritten, Round, Sources
 from .config import Ask
-from .decision import decide
 from .errors import BadRequest, ModelNotLoaded
 from .followup import standalone
-from .index import Hit, Hits, IndexClient, Mode
+from .index import Hit, IndexClient
 from .llm import LLMClient, ModelInfo, Sentence
+from .looking import Looking
 from .support import backing
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
+WRONG_MARKER = re.compile(r" ?\[(\d{1,3})\]")
 SMALL_MODELS = ("smollm2-135m", "toy")
 LIST_MARK = re.compile(r"^(?:[-*•]|#{1,6}|>) ")
 SHORT_PROMPT_MODELS = (*SMALL_MODELS, "qwen2.5-coder-0.5b", "qwen2.5-0.5b", "smollm2-360m")
-MAX_SENTENCES = 3
+UNGROUNDED = "the collection lacks the answer; what was answered all the same is not grounded in it"
 MIN_SHARE = 0.8  # of the best sentence's score: a clear answer is one quote
 USABLE = ("ready", "loading")  # a call that must be written waits for a model that is being loaded
 FENCED = re.compile(r"```[^\n]*\n(.*?)\n?[ \t]*```", re.DOTALL)
@@ -30,39 +31,36 @@ CELLS = " | "
 
 @dataclass(slots=True)
 class _Asking:
-    """One question on its way."""
+    """One question on its way; ``is_grounded`` becomes false when the collection lacks what is answered."""
 
-    llm: LLMClient
-    index: IndexClient
-    settings: Ask
-    collection: str
+    looking: Looking
     question: str
     history: Sequence[Round]
     query: str
-    timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    is_grounded: bool = True
 
-    def search(self, mode: Mode) -> Hits:
-        """The hits for the query, best first."""
-        began = time.monotonic()
-        hits = self.index.find(self.collection, self.query, self.settings.top_k, mode)
-        self.timings["search" if mode == "hybrid" else "second_search"] = time.monotonic() - began
-        return hits
+    @property
+    def settings(self) -> Ask:
+        """How to answer."""
+        return self.looking.settings
 
-    def sentences(self, hits: Hits) -> list[Sentence]:
-        """The sentences of the hits that answer best."""
-        if not hits.hits:
-            return []
-        began = time.monotonic()
-        found = self.llm.extract(self.query, [h.text for h in hits.hits], MAX_SENTENCES)
-        self.timings["extract"] = time.monotonic() - began
-        return found
+    @property
+    def llm(self) -> LLMClient:
+        """The models."""
+        return self.looking.llm
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds per stage."""
+        return self.looking.timings
 
     def answer(
         self, text: str, kind: AnswerKind, citations: list[Citation], decision: Decision, model: str = ""
     ) -> Answer:
         """The finished answer."""
-        return Answer(text, kind, citations, decision, self.question, self.query, model, dict(self.timings), self.notes)
+        return Answer(text, kind, citations, decision, self.question, self.query, model, dict(self.timings), self.notes,
+                      self.is_grounded)  # fmt: skip
 
 
 def ask(
@@ -77,24 +75,29 @@ def ask(
     if not question.strip():
         raise BadRequest("the question is empty")
     rounds = list(history)[-settings.rounds :] if settings.rounds else []
-    asking = _Asking(llm, index, settings, collection, question, rounds, standalone(question, rounds))
+    asking = _Asking(Looking(llm, index, settings, collection), question, rounds, standalone(question, rounds))
     if asking.query != question:
         yield Rewritten(asking.query)
-    hits, sentences, decision = _look(asking)
-    asking.notes += hits.notes
-    yield Sources(hits.hits, hits.notes)
+    gate, notes = asking.looking.gate()
+    look = asking.looking.look(asking.query, gate)
+    hits, decision = look.hits.hits, look.decision
+    asking.notes += [*notes, *look.hits.notes]
+    yield Sources(hits, list(asking.notes))
     yield decision
-    may_answer = decision.route != "absent" or settings.mode == "helpful"
+    may_answer = decision.route != "absent" or settings.mode == "helpful" or settings.anyway
     writer = _writer(asking) if may_answer else None
-    if decision.route == "absent" and writer is None:
-        text = wording.absent(collection, question, hits.hits, decision, settings)
+    if decision.route == "absent" and writer is None and not (settings.anyway and hits):
+        text = wording.absent(collection, question, hits, decision, settings)
         yield Delta(text)
         yield asking.answer(text, "none", [], decision)
         return
+    if decision.route == "absent":
+        asking.is_grounded = False
+        asking.notes.append(UNGROUNDED)
     yield from (
-        _written(asking, hits.hits, sentences, decision, writer)
+        _written(asking, hits, look.sentences, decision, writer)
         if writer
-        else _extracted(asking, hits.hits, sentences, decision)
+        else _extracted(asking, hits, look.sentences, decision)
     )
 
 
@@ -106,21 +109,6 @@ def last(events: Iterator[Event]) -> Answer:
             answer = event
     assert answer is not None
     return answer
-
-
-def _look(asking: _Asking) -> tuple[Hits, list[Sentence], Decision]:
-    hits = asking.search("hybrid")
-    sentences = asking.sentences(hits)
-    decision = decide(hits, sentences, asking.settings.threshold, question=asking.query)
-    if decision.route == "answer":
-        return hits, sentences, decision
-    second = asking.search("keyword")
-    if second.hits and second.hits[0].chunk_id not in {h.chunk_id for h in hits.hits}:
-        more = asking.sentences(second)
-        again = decide(second, more, asking.settings.threshold, question=asking.query, is_second=True)
-        if again.route != "absent":
-            return second, more, again
-    return hits, sentences, decision
 
 
 def _writer(asking: _Asking) -> ModelInfo | None:
@@ -178,9 +166,11 @@ def _cite(hits: list[Hit], i: int) -> Citation:
 def _written(
     asking: _Asking, hits: list[Hit], sentences: list[Sentence], decision: Decision, writer: ModelInfo
 ) -> Iterator[Event]:
-    passages = hits[: 1 if writer.name.startswith(SMALL_MODELS) else asking.settings.passages]
+    most = 1 if writer.name.startswith(SMALL_MODELS) else asking.settings.passages
+    passages = hits[: _num_worthy(decision, most)]
     text = yield from _generated(asking, passages, writer)
     numbers = _markers(asking, text, passages)
+    text = _with_true_markers(text, len(passages))
     if not MARKER.sub("", text).strip() or not (numbers or asking.settings.mode == "helpful" or not passages):
         asking.notes.append("no passage backs what the model wrote; sentences are quoted instead")
         yield Delta("\n\n")
@@ -191,6 +181,17 @@ def _written(
         yield Delta(marks)
         text += marks
     yield asking.answer(text, "written", [_cite(passages, n - 1) for n in numbers], decision, writer.name)
+
+
+def _num_worthy(decision: Decision, most: int) -> int:
+    """How many of the first passages to show the model: up to the last one that may hold the answer, one at least.
+
+    The others before it stay, so that ``[2]`` is the second passage everywhere.
+    """
+    first = decision.candidates[:most]
+    if any(candidate.p is None for candidate in first):
+        return most
+    return max([n for n, c in enumerate(first, 1) if c.p is not None and c.p >= decision.t_low], default=1)
 
 
 def _generated(asking: _Asking, passages: list[Hit], writer: ModelInfo) -> Generator[Event, None, str]:
@@ -207,6 +208,11 @@ def _generated(asking: _Asking, passages: list[Hit], writer: ModelInfo) -> Gener
         text = stream.reply.text
     asking.timings["generate"] = time.monotonic() - began
     return text.rstrip()
+
+
+def _with_true_markers(text: str, num_passages: int) -> str:
+    """The text without markers that point to no passage."""
+    return WRONG_MARKER.sub(lambda m: m.group() if 1 <= int(m.group(1)) <= num_passages else "", text)
 
 
 def _markers(asking: _Asking, text: str, passages: list[Hit]) -> list[int]:

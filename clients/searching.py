@@ -20,6 +20,7 @@ class Search:
         rerank: let the LLM service score the first candidates again.
         vector: float32 [dim] of the caller's own, instead of embedding ``query``.
         copies: chunks of equal text below equal headings are one find; how many of them may be among the hits.
+        without: ids of documents that the collection is to lack for this search.
     """
 
     collection: str
@@ -29,6 +30,7 @@ class Search:
     rerank: bool = True
     vector: np.ndarray | None = None
     copies: int = 1
+    without: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .answers import Decision, Round
+from .answers import Cause, Decision, Round
 from .config import Ask
 from .followup import is_cjk
 from .index import Hit
@@ -24,16 +24,36 @@ BRIEF = {
     "en": "Text: {passages}\n\nQuestion: {question}\n\nAnswer from the text in one or two full sentences.",
     "zh": "资料：{passages}\n\n问题：{question}\n\n请根据资料用一两句完整的话回答。",
 }
-ABSENT = {
-    "en": "This is not in the collection “{collection}”. The closest passage is in {document}; "
-    "confidence {confidence:.2f}, and {threshold:.2f} is needed to answer.",
-    "zh": "知识库“{collection}”里没有这个问题的答案。最接近的段落来自 {document}；"
-    "置信度 {confidence:.2f}，回答需要 {threshold:.2f}。",
+ABSENT: dict[Cause, dict[str, str]] = {
+    "irrelevant": {
+        "en": "This is not in the collection “{collection}”. {count} passages were found, and none is about it: the "
+        "closest is in {document}; confidence {confidence:.2f}, and {threshold:.2f} is needed to answer. Documents "
+        "about it would have to be added.",
+        "zh": "知识库“{collection}”里没有这个问题的答案。找到 {count} 段，但都不相关：最接近的段落来自 {document}；"
+        "置信度 {confidence:.2f}，回答需要 {threshold:.2f}。请补充相关的文档。",
+    },
+    "unsure": {
+        "en": "This is not in the collection “{collection}” as far as can be told. Possibly related: {documents}; "
+        "confidence {confidence:.2f}, and {threshold:.2f} is needed to answer.",
+        "zh": "知识库“{collection}”里没有这个问题的答案，至少没有可靠的依据。可能相关：{documents}；"
+        "置信度 {confidence:.2f}，回答需要 {threshold:.2f}。",
+    },
+    "incomplete": {
+        "en": "Whether this is in the collection “{collection}” cannot be said now: a part of the search failed. The "
+        "closest passage that it found is in {document}; please ask again later.",
+        "zh": "现在无法判断知识库“{collection}”里有没有答案：检索的一部分失败了。"
+        "找到的最接近的段落来自 {document}；请稍后再问。",
+    },
+    "nothing": {
+        "en": "This is not in the collection “{collection}”: the search found nothing.",
+        "zh": "知识库“{collection}”里没有这个问题的答案：没有召回任何内容。",
+    },
+    "empty": {
+        "en": "The collection “{collection}” is empty: add documents first.",
+        "zh": "知识库“{collection}”是空的：请先添加文档。",
+    },
 }
-NOTHING = {
-    "en": "This is not in the collection “{collection}”: the search found nothing.",
-    "zh": "知识库“{collection}”里没有这个问题的答案：没有召回任何内容。",
-}
+MAX_RELATED = 3
 
 
 def language(question: str, settings: Ask) -> str:
@@ -45,10 +65,13 @@ def language(question: str, settings: Ask) -> str:
 
 def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decision, settings: Ask) -> str:
     """What to say when the collection lacks the answer, and why."""
-    words = ABSENT if hits else NOTHING
+    words = ABSENT[decision.cause or "irrelevant"] if hits or decision.cause == "empty" else ABSENT["nothing"]
+    names = list(dict.fromkeys(hit.document for hit in hits))
     return words[language(question, settings)].format(
         collection=collection,
-        document=hits[0].document if hits else "",
+        count=len(hits),
+        document=names[0] if names else "",
+        documents=", ".join(names[:MAX_RELATED]),
         confidence=decision.confidence,
         threshold=decision.threshold,
     )

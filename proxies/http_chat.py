@@ -150,6 +150,7 @@ def _detail(answer: Answer) -> dict[str, object]:
         "decision": asdict(answer.decision),
         "citations": [asdict(citation) for citation in answer.citations],
         "notes": answer.notes,
+        "is_grounded": answer.is_grounded,
         "timings": answer.timings,
     }
 

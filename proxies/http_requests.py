@@ -32,6 +32,8 @@ class AskOptions:
     top_k: int | None = None
     passages: int | None = None
     threshold: float | None = None
+    threshold_low: float | None = None
+    anyway: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,7 @@ def _check_ranges(chat: ChatBody) -> None:
         ("ragq.passages", chat.ragq.passages, 1, MAX_HITS),
         ("ragq.rounds", chat.ragq.rounds, 0, 1000),
         ("ragq.threshold", chat.ragq.threshold, 0, 1),
+        ("ragq.threshold_low", chat.ragq.threshold_low, 0, 1),
     )
     for name, value, least, most in bounds:
         if value is not None and not least <= value <= most:

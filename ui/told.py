@@ -63,6 +63,12 @@ CHINESE: dict[str, str] = {
     "not reranked: the reranker is too slow on this machine": "没有重排：重排模型在这台机器上太慢",
     "not reranked: the time allows {} passages, {} are wanted": "没有重排：时间只够 {0} 段，需要 {1} 段",
     "not reranked: {}": "没有重排：{0}",
+    "the calibration is not used: it was fitted to {}, and now there are {}; {} fits it again": (
+        "没有使用校准：它是为 {0} 做的，现在是 {1}；用 {2} 重新校准"
+    ),
+    "the collection lacks the answer; what was answered all the same is not grounded in it": (
+        "知识库里没有答案；这个回答没有知识库的依据"
+    ),
     "the model cited {}, which do not exist": "模型引用了不存在的编号：{0}",
     "the model set no marker; the passages that back its sentences are cited": "模型没有标注；标出的是支持其句子的段落",
     "no passage backs what the model wrote; sentences are quoted instead": "没有段落支持模型写的内容，因此改为引用原文",

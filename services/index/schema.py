@@ -74,7 +74,14 @@ DROP TABLE stale_chunks;
 CREATE TABLE stale_entries (collection_id INTEGER NOT NULL, entry TEXT NOT NULL,
     PRIMARY KEY (collection_id, entry)) WITHOUT ROWID;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED)
+# What ragq calibrate fitted to a collection, for the models that it was fitted for.
+FITTED = """
+CREATE TABLE calibrations (
+    collection_id INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE, embedder TEXT NOT NULL,
+    reranker TEXT NOT NULL, revision TEXT NOT NULL, detail TEXT NOT NULL, created_at REAL NOT NULL,
+    PRIMARY KEY (collection_id, embedder, reranker, revision)) WITHOUT ROWID;
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED)
 log = logging.getLogger(__name__)
 
 

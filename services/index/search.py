@@ -100,7 +100,7 @@ class Searcher:
         return vector
 
     def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
-        known = self._found(shelf, {id_ for scores in trail.signals.values() for id_ in scores}, request.copies)
+        known = self._found(shelf, {id_ for scores in trail.signals.values() for id_ in scores}, request)
         for name, scores in trail.signals.items():
             trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
         order, kind = _order(request, trail.signals)
@@ -113,8 +113,13 @@ class Searcher:
         hits = _hits(list(order.items())[: request.top_k], kind, known, trail.signals)[: request.top_k]
         return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes)
 
-    def _found(self, shelf: Shelf, ids: Iterable[str], copies: int) -> dict[str, list[Found]]:
-        return self._catalog.documents.entries.found(shelf.id, ids, copies)
+    def _found(self, shelf: Shelf, ids: Iterable[str], request: Search) -> dict[str, list[Found]]:
+        known = self._catalog.documents.entries.found(shelf.id, ids, request.copies)
+        if not request.without:
+            return known
+        left_out = frozenset(request.without)
+        seen = {id_: [f for f in copies if f.chunk.document_id not in left_out] for id_, copies in known.items()}
+        return {id_: copies for id_, copies in seen.items() if copies}
 
     def _coverage(self, shelf: Shelf, question: str, hits: Sequence[Hit]) -> float:
         """Share of the question's telling words, weighed by rarity, that the best hits contain."""

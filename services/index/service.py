@@ -13,6 +13,7 @@ from services.service import Service
 from . import sample
 from .embedding import LLM
 from .handlers.adding import AddingHandlers, Given
+from .handlers.calibration import CalibrationHandlers
 from .handlers.chats import ChatHandlers
 from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
@@ -25,6 +26,7 @@ from .parts import open_parts
 class IndexService(
     DocumentHandlers,
     AddingHandlers,
+    CalibrationHandlers,
     ChatHandlers,
     CheckupHandlers,
     EditingHandlers,

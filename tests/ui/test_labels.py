@@ -42,6 +42,8 @@ FAMILIES = {
     "banner.": ["down", "starting", "draining"],
     "why.signals.": ["dense", "keyword", "rerank", *get_args(HitScore)],
     "why.route.": get_args(Route),
+    "why.cause.": ["unsure", "incomplete"],
+    "chat.lacks.": ["empty", "incomplete", "unsure"],
     "why.stage.": ["search", "second_search", "extract", "first_token", "generate"],
     "service.": ["index", "llm", "tuning"],
     "chat.suggest_": ["easy", "other_language", "table", "absent"],

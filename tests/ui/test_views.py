@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from clients.answers import Answer, AnswerKind, Citation, Decision, Route
+from clients.answers import Answer, AnswerKind, Cause, Citation, Decision, Route
 from clients.config import Ask
-from clients.decision import decide
+from clients.decision import Gate, decide
 from clients.index import Chunk, Collection, Document, Hit, Hits, JobRecord, Passage
 from clients.llm import ModelInfo
 from clients.status import ServiceStatus, WorkerStatus
@@ -28,7 +28,7 @@ HIT = Hit(
     "k1", "d1", "guide.md", "One. Two. Three.", 3.21, "fused", page=2, heading="Guide > Start",
     scores={"dense": 0.71, "keyword": 4.5}, ranks={"dense": 1},
 )  # fmt: skip
-DECISION = Decision("answer", 0.9, 0.5, "all words are there")
+DECISION = Decision("answer", 0.9, 0.5, "all words are there", t_low=0.2)
 CITATION = Citation(1, "k1", "d1", "guide.md", "One. Two. Three.", "Two.", 5, 9, page=2)
 
 
@@ -84,12 +84,40 @@ def test_a_quote_that_only_repeats_the_question_is_left_out() -> None:
 def test_the_decision_is_told_in_the_language_of_the_page() -> None:
     hits = Hits([HIT], coverage=0.7)
     for route, threshold in (("answer", 0.0), ("absent", 1.1)):
-        decided = decide(hits, [], threshold)
+        decided = decide(hits, [], Gate(threshold, min(threshold, 0.6)))
         assert decided.route == route
         text = words_of(chat.why(replace(exchange(None, HIT), decision=decided), ZH).blocks)
         assert ZH(f"why.route.{route}") in text
         assert "70%" in text
         assert "informative" not in text
+
+
+def test_a_calibrated_decision_says_so_with_its_three_numbers() -> None:
+    fitted = Decision("fallback", 0.7, 0.6, "good", calibrated=True, t_low=0.25)
+    asked = replace(exchange(None, HIT), decision=fitted)
+    for labels, words in (
+        (
+            EN,
+            "Confidence 0.70, lower threshold 0.25, upper threshold 0.60 (fitted to this knowledge base): good",
+        ),
+        (ZH, "置信度 0.70，下阈值 0.25，上阈值 0.60（已按本知识库校准）：再按关键词检索后，足以回答"),
+    ):
+        assert words in words_of(chat.why(asked, labels).blocks)
+
+
+def test_each_cause_of_an_absence_is_told_apart() -> None:
+    def reason(cause: Cause) -> str:
+        return chat.absent_reason(Decision("absent", 0.3, 0.5, "", cause=cause), [HIT], EN)
+
+    causes: tuple[Cause, ...] = ("empty", "incomplete", "unsure", "irrelevant")
+    assert len({reason(cause) for cause in causes}) == len(causes)
+    assert reason("unsure").startswith("What was found may be related")
+    unsure = replace(exchange(None, HIT), decision=Decision("absent", 0.3, 0.5, "", cause="unsure"))
+    assert "可能相关" in words_of(chat.why(unsure, ZH).blocks)
+
+
+def test_an_answer_that_is_not_grounded_is_marked_in_its_footnote() -> None:
+    assert chat.footnote(replace(answer("Two. [1]"), is_grounded=False), EN).startswith("not grounded in this")
 
 
 def test_a_keyword_score_of_nothing_is_not_shown() -> None:
@@ -136,7 +164,7 @@ def test_why_shows_query_scores_ranks_timings_and_notes() -> None:
     text = words_of(why.blocks)
     for expected in (
         "Searched for: why two?",
-        "Confidence 0.90, threshold 0.50 (default): the passages found are good enough to answer from",
+        "Confidence 0.90, lower threshold 0.20, upper threshold 0.50 (uncalibrated, the defaults): the passages found",
         "guide.md · page 2 · Guide > Start", "fused 3.21 · meaning 0.71 (#1) · keywords 4.50",
         "Time: search 200 ms · pick sentences 100 ms", "Notes: n1",
     ):  # fmt: skip

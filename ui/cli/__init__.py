@@ -17,4 +17,5 @@ COMMANDS: dict[str, str] = {
     "import": "ui.cli.import_:import_",
     "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",
+    "calibrate": "ui.cli.calibrate:calibrate",
 }

@@ -24,17 +24,28 @@ TIMEOUT_S = 120.0
 @click.option(
     "--answer", type=click.Choice(["auto", "extractive", "written"]), help="Quote sentences, or let the model write."
 )
+@click.option(
+    "--anyway", is_flag=True, help="Answer even where the collection lacks it; the answer is marked as not grounded."
+)
 @click.option("--chat", metavar="ID", help="Go on with this chat: its rounds are the history, and this one is kept.")
 @json_option
 @trace_option
 @click.pass_obj
-def ask(session: Session, question: str, collection: str, answer: str | None, chat: str | None, as_json: bool) -> None:
+def ask(
+    session: Session,
+    question: str,
+    collection: str,
+    answer: str | None,
+    anyway: bool,
+    chat: str | None,
+    as_json: bool,
+) -> None:
     """Answer a question from a collection, with citations.
 
     The answer appears as it is made; numbers in brackets are citations, listed below it. When the
     collection lacks the answer, it says so, why, and which passage came closest.
     """
-    options: dict[str, Any] = {"answer": answer} if answer else {}
+    options: dict[str, Any] = {**({"answer": answer} if answer else {}), **({"anyway": True} if anyway else {})}
     with session.mesh(TIMEOUT_S) as mesh:
         history = [Round(turn.question, turn.answer) for turn in mesh.index.chat(chat)] if chat else []
         exchange = Exchange(question, collection, created_at=time.time())
@@ -78,7 +89,9 @@ def _print_citations(answer: Answer) -> None:
 
 
 def _print_absence(decision: Decision, hits: list[Hit]) -> None:
+    kind = "fitted to this collection" if decision.calibrated else "uncalibrated: ragq calibrate fits it"
     click.echo(f"\nWhy: {decision.reason}")
+    click.echo(f"p {decision.confidence:.2f}, t_low {decision.t_low:.2f}, t_high {decision.threshold:.2f} ({kind})")
     if hits:
         click.echo(f"Closest passage: {show.place(hits[0].document, hits[0].page, hits[0].heading)}")
         click.echo(f"    “{show.snippet(hits[0].text)}”")

@@ -18,6 +18,7 @@ from ui.told import told
 from .passage import Target, of_citation, of_hit, place
 
 MAX_NAME_CHARS = 40
+SAID_CAUSES = ("unsure", "incomplete")
 How = Literal["quoted", "written", "absent", "stopped", "unknown"]
 
 
@@ -134,8 +135,9 @@ def footnote(answer: Answer, labels: Labels) -> str:
     """How the answer came about, and how long it took."""
     how = labels("chat.written", model=answer.model) if answer.kind == "written" else labels("chat.extractive")
     by_keyword = labels("chat.fallback") if answer.decision.route == "fallback" else ""
+    warning = "" if answer.is_grounded else labels("chat.ungrounded")
     total_s = _total_s(answer)
-    return " · ".join(filter(None, [how, by_keyword, units.took(total_s) if total_s else ""]))
+    return " · ".join(filter(None, [warning, how, by_keyword, units.took(total_s) if total_s else ""]))
 
 
 def _total_s(answer: Answer) -> float:
@@ -145,9 +147,12 @@ def _total_s(answer: Answer) -> float:
 
 def absent_reason(decision: Decision, hits: Sequence[Hit], labels: Labels) -> str:
     """Why there is no answer."""
+    if decision.cause in ("empty", "incomplete"):
+        return labels(f"chat.lacks.{decision.cause}")
     if not hits:
         return labels("chat.absent_nothing")
-    return labels("chat.absent_why", confidence=f"{decision.confidence:.2f}", threshold=f"{decision.threshold:.2f}")
+    numbers = {"confidence": f"{decision.confidence:.2f}", "threshold": f"{decision.threshold:.2f}"}
+    return labels("chat.lacks.unsure" if decision.cause == "unsure" else "chat.absent_why", **numbers)
 
 
 def progress(exchange: Exchange, labels: Labels) -> str:
@@ -169,14 +174,17 @@ def why(exchange: Exchange, labels: Labels) -> Said:
 
 def _decided(decision: Decision, labels: Labels) -> str:
     return labels(
-        "why.decision", confidence=f"{decision.confidence:.2f}", threshold=f"{decision.threshold:.2f}",
+        "why.decision", confidence=f"{decision.confidence:.2f}", low=f"{decision.t_low:.2f}",
+        threshold=f"{decision.threshold:.2f}",
         kind=labels("why.calibrated" if decision.calibrated else "why.default"), reason=_reason(decision, labels),
     )  # fmt: skip
 
 
 def _reason(decision: Decision, labels: Labels) -> str:
     """Why it was decided so, in the page's language."""
-    return labels(f"why.route.{decision.route}") + labels("why.share", share=f"{decision.coverage:.0%}")
+    is_special = decision.cause in SAID_CAUSES
+    why = labels(f"why.cause.{decision.cause}") if is_special else labels(f"why.route.{decision.route}")
+    return why + labels("why.share", share=f"{decision.coverage:.0%}")
 
 
 def _hit_block(i: int, hit: Hit, labels: Labels) -> Block:

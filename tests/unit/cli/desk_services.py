@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from clients.calibration import Calibration, Calibrations
 from clients.errors import NotFound, RagqError
 from clients.index import (
     AddTexts,
     AddUploads,
     ChatId,
     Chats,
+    Chunk,
+    Chunks,
     Collection,
     CollectionName,
     Collections,
@@ -29,6 +32,7 @@ from clients.index import (
     JobId,
     JobRecord,
     Jobs,
+    ListChunks,
     ListDocuments,
     Search,
     Turn,
@@ -146,6 +150,7 @@ class IndexSide:
         self.job_records: dict[str, JobRecord] = {}
         self.requests: list[Any] = []
         self.turns: list[Turn] = []
+        self.fitted: list[Calibration] = []
 
     def collections(self, _: Nothing) -> Collections:
         return Collections([self._counted(name) for name in self.names])
@@ -248,10 +253,29 @@ class IndexSide:
             (len(asked & set(words(text))) / max(1, len(asked)), d, text)
             for d, text in self._need(request.collection).values()
         ]
-        best = sorted((f for f in found if f[0] > 0), key=lambda f: -f[0])[: request.top_k]
+        found = [f for f in found if f[0] > 0 and f[1].id not in request.without]
+        best = sorted(found, key=lambda f: -f[0])[: request.top_k]
         hits = [Hit(f"c-{d.id}", d.id, d.name, text, score, "fused", scores={"dense": score}, ranks={"dense": i})
                 for i, (score, d, text) in enumerate(best, 1)]  # fmt: skip
         return Hits(hits, {"dense": 0.002}, best[0][0] if best else 0.0)
+
+    def chunks(self, request: ListChunks) -> Chunks:
+        texts = [text for held in self.held.values() for id_, (_, text) in held.items() if id_ == request.document_id]
+        return Chunks([Chunk(f"c-{request.document_id}", request.document_id, 0, t, 0, len(t)) for t in texts], 1)
+
+    def calibration(self, request: CollectionName) -> Calibrations:
+        self._need(request.name)
+        return Calibrations(self.fitted)
+
+    def set_calibration(self, request: Calibration) -> Nothing:
+        self._need(request.collection)
+        self.fitted = [request]
+        return Nothing()
+
+    def forget_calibration(self, request: CollectionName) -> Nothing:
+        self._need(request.name)
+        self.fitted = []
+        return Nothing()
 
     def save_turn(self, turn: Turn) -> Nothing:
         self.turns.append(turn)

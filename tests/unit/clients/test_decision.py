@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.decision import WEIGHTS, Signals, confidence, decide, read_signals
+from clients.decision import WEIGHTS, Gate, Signals, confidence, decide, read_signals
 from clients.index import Hit, Hits, HitScore
 from clients.llm import Sentence
 
@@ -34,14 +34,14 @@ ALL_ALIKE = [0.77, *[0.76] * 7]
 
 
 def test_a_passage_that_stands_out_and_shares_the_words_is_answered():
-    decision = decide(found(STANDS_OUT), best(0.6), 0.5)
+    decision = decide(found(STANDS_OUT), best(0.6), Gate(0.5, 0.0))
     assert decision.route == "answer"
     assert decision.confidence > 0.9
     assert "80% of the question's informative words" in decision.reason
 
 
 def test_passages_that_are_all_alike_are_not_enough_and_the_reason_says_what_is_missing():
-    decision = decide(found(ALL_ALIKE, coverage=0.1), best(0.3), 0.5)
+    decision = decide(found(ALL_ALIKE, coverage=0.1), best(0.3), Gate(0.5, 0.0))
     assert decision.route == "absent"
     assert decision.confidence < 0.5
     assert "10% of the question's informative words" in decision.reason
@@ -49,25 +49,25 @@ def test_passages_that_are_all_alike_are_not_enough_and_the_reason_says_what_is_
 
 
 def test_nothing_found_is_absent_whatever_the_threshold():
-    decision = decide(Hits([]), [], 0.0)
+    decision = decide(Hits([]), [], Gate(0.0, 0.0))
     assert (decision.route, decision.confidence) == ("absent", 0.0)
     assert "nothing" in decision.reason
 
 
 def test_the_second_search_gives_the_fallback_route():
-    assert decide(found(STANDS_OUT), best(0.6), 0.5, is_second=True).route == "fallback"
-    assert decide(found(ALL_ALIKE, coverage=0.1), best(0.2), 0.5, is_second=True).route == "absent"
+    assert decide(found(STANDS_OUT), best(0.6), Gate(0.5, 0.0), is_second=True).route == "fallback"
+    assert decide(found(ALL_ALIKE, coverage=0.1), best(0.2), Gate(0.5, 0.0), is_second=True).route == "absent"
 
 
 def test_a_threshold_of_zero_always_answers_and_one_of_one_never_does():
-    assert decide(found(ALL_ALIKE, coverage=0.0), best(0.1), 0.0).route == "answer"
-    assert decide(found(STANDS_OUT, coverage=1.0), best(0.9), 1.0).route == "absent"
+    assert decide(found(ALL_ALIKE, coverage=0.0), best(0.1), Gate(0.0, 0.0)).route == "answer"
+    assert decide(found(STANDS_OUT, coverage=1.0), best(0.9), Gate(1.0, 0.0)).route == "absent"
 
 
 def test_a_question_in_another_script_is_judged_by_how_far_the_best_passage_stands_out():
     asked = "工作进程连接到哪个端口？"
-    assert decide(found(STANDS_OUT, coverage=0.0), best(0.15), 0.5, question=asked).route == "answer"
-    assert decide(found(ALL_ALIKE, coverage=0.0), best(0.15), 0.5, question=asked).route == "absent"
+    assert decide(found(STANDS_OUT, coverage=0.0), best(0.15), Gate(0.5, 0.0), question=asked).route == "answer"
+    assert decide(found(ALL_ALIKE, coverage=0.0), best(0.15), Gate(0.5, 0.0), question=asked).route == "absent"
 
 
 def test_words_that_both_scripts_share_make_it_an_ordinary_question():
@@ -79,8 +79,8 @@ def test_words_that_both_scripts_share_make_it_an_ordinary_question():
 def test_a_collection_of_few_passages_is_judged_without_comparing_them(num_hits):
     signals = read_signals(found([0.9] * num_hits), best(0.6))
     assert (signals.situation, signals.lift) == ("plain", 0.0)
-    assert decide(found([0.9] * num_hits), best(0.6), 0.5).route == "answer"
-    assert decide(found([0.9] * num_hits, coverage=0.1), best(0.2), 0.5).route == "absent"
+    assert decide(found([0.9] * num_hits), best(0.6), Gate(0.5, 0.0)).route == "answer"
+    assert decide(found([0.9] * num_hits, coverage=0.1), best(0.2), Gate(0.5, 0.0)).route == "absent"
 
 
 def test_without_a_reranker_words_and_the_best_sentence_decide():

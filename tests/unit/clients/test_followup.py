@@ -50,3 +50,15 @@ def test_without_history_nothing_is_added() -> None:
 )
 def test_a_fifth_of_the_letters_makes_a_text_chinese(text: str, chinese: bool) -> None:
     assert is_cjk(text) == chinese
+
+
+def test_a_chain_of_questions_that_point_back_is_searched_from_the_one_that_names_the_topic() -> None:
+    chain = [*EARLIER, Round("How heavy is it?", "2 kg."), Round("And in winter?", "Less.")]
+    assert standalone("Why?", chain) == "Which battery does the tug use? How heavy is it? And in winter? Why?"
+    chain_zh = [*EARLIER_ZH, Round("它可以改吗？", "可以")]
+    assert standalone("怎么改？", chain_zh) == "索引服务用哪个端口？ 它可以改吗？ 怎么改？"
+
+
+def test_a_chain_without_a_topic_is_searched_as_far_as_the_rounds_go_back() -> None:
+    chain = [Round("And it?", "?"), Round("And this one?", "?")]
+    assert standalone("Why?", chain) == "And it? And this one? Why?"

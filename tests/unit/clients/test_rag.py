@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -10,9 +11,10 @@ import pytest
 
 from clients import rag
 from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round, Sources
+from clients.calibration import Calibration, scorers_of
 from clients.config import Ask
 from clients.errors import BackendError, BadRequest, ModelNotLoaded, NotFound
-from clients.index import Hit, Hits
+from clients.index import Collection, Hit, Hits
 from clients.llm import Generation, Message, ModelInfo, Sentence, Token
 
 WINGS = "The wing gives lift to the plane. It has two flaps."
@@ -31,6 +33,7 @@ GOOD = Hits([hit(1, WINGS, 0.95), hit(2, TAIL, 0.4), hit(3, "Other words.", 0.3)
              hit(5, "Rest.", 0.3)], coverage=1.0)  # fmt: skip
 POOR = Hits([hit(i, f"Nothing of the kind, {i}.", 0.5) for i in range(1, 6)], coverage=0.0, notes=["one store is slow"])
 NONE = Hits([])
+UNSURE = 1.2  # the best sentence that leaves POOR between the two thresholds
 
 
 @dataclass
@@ -40,6 +43,16 @@ class Library:
     hybrid: Hits = GOOD
     keyword: Hits = NONE
     asked: list[tuple[str, str, int, str]] = field(default_factory=list)
+    fitted: list[Calibration] = field(default_factory=list)
+    num_chunks: int = 5
+
+    def calibrations(self, collection: str) -> list[Calibration]:
+        if collection == "gone":
+            raise NotFound("no collection 'gone'")
+        return self.fitted
+
+    def collections(self) -> list[Collection]:
+        return [Collection("drones", "", num_chunks=self.num_chunks)]
 
     def find(self, collection: str, query: str, top_k: int, mode: str) -> Hits:
         if collection == "gone":
@@ -181,19 +194,119 @@ def test_a_passage_without_sentences_is_quoted_whole() -> None:
     assert answer.citations[0].quote == WINGS
 
 
-def test_the_keyword_search_is_the_fallback() -> None:
+class Picky(Model):
+    """Nearly finds an answer in the passages of the first search, and one in those about wings."""
+
+    def __init__(self, unsure: float = UNSURE) -> None:
+        super().__init__()
+        self.unsure = unsure
+
+    def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
+        self.score = 0.99 if WINGS in passages else self.unsure
+        return super().extract(question, passages, max_sentences)
+
+
+def test_an_unsure_search_is_tried_again_by_words_and_the_best_of_both_is_answered_from() -> None:
     other = Hits([replace(h, chunk_id=f"k{h.chunk_id}") for h in GOOD.hits], coverage=1.0)
-
-    class Picky(Model):
-        def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
-            self.score = 0.99 if passages[0] == WINGS else 0.0
-            return super().extract(question, passages, max_sentences)
-
     library = Library(POOR, other)
     answer = answer_of(library, Picky())
     assert answer.decision.route == "fallback"
     assert answer.citations[0].chunk_id == "kc1"
     assert [mode for *_, mode in library.asked] == ["hybrid", "keyword"]
+    # Both searches' passages were looked at, best first by the reranker.
+    seen = [candidate.chunk_id for candidate in answer.decision.candidates]
+    assert seen[:2] == ["kc1", "c1"]
+    assert {"second_search", "extract"} <= set(answer.timings)
+
+
+def test_without_a_reranker_the_two_searches_take_turns() -> None:
+    def bare(hits: Hits, prefix: str) -> Hits:
+        return Hits([replace(h, chunk_id=prefix + h.chunk_id, scores={}) for h in hits.hits], coverage=hits.coverage)
+
+    answer = answer_of(Library(bare(POOR, "a"), bare(GOOD, "b")), Picky(unsure=0.22))
+    assert answer.decision.route == "fallback"
+    assert [c.chunk_id for c in answer.decision.candidates][:4] == ["ac1", "bc1", "ac2", "bc2"]
+
+
+def test_a_hopeless_search_is_not_tried_again() -> None:
+    library = Library(POOR, GOOD)
+    answer = answer_of(library, Model(score=0.1))
+    assert (answer.decision.route, answer.decision.cause) == ("absent", "irrelevant")
+    assert [mode for *_, mode in library.asked] == ["hybrid"]
+
+
+def test_what_may_be_related_is_named_when_no_search_suffices() -> None:
+    other = Hits([replace(h, chunk_id=f"k{h.chunk_id}") for h in POOR.hits], coverage=0.0)
+    library = Library(POOR, other)
+    answer = answer_of(library, Model(score=UNSURE))
+    assert (answer.decision.route, answer.decision.cause) == ("absent", "unsure")
+    assert "Possibly related: file1.pdf, file2.pdf, file3.pdf" in answer.text
+    assert [mode for *_, mode in library.asked] == ["hybrid", "keyword"]
+
+
+def test_an_empty_collection_is_told_from_a_search_that_finds_nothing() -> None:
+    empty = answer_of(Library(NONE, num_chunks=0), Model())
+    assert (empty.decision.cause, empty.text) == ("empty", "The collection “drones” is empty: add documents first.")
+    assert answer_of(Library(NONE), Model()).decision.cause == "nothing"
+
+
+def test_a_search_whose_half_failed_does_not_claim_that_the_answer_is_missing() -> None:
+    halved = replace(POOR, notes=["searched by words only: the embedding model is not loaded"])
+    answer = answer_of(Library(halved), Model(score=0.1))
+    assert (answer.decision.route, answer.decision.cause) == ("absent", "incomplete")
+    assert "cannot be said now" in answer.text
+
+
+@pytest.mark.parametrize("how", ["extractive", "written"])
+def test_an_answer_can_be_demanded_and_is_then_marked_as_not_grounded(how: Any) -> None:
+    answer = answer_of(Library(POOR), Model(score=0.1), anyway=True, answer=how)
+    assert (answer.kind, answer.decision.route, answer.is_grounded) == (
+        how,
+        "absent",
+        False,
+    )
+    assert rag.UNGROUNDED in answer.notes
+    assert answer_of(Library(), Model(), anyway=True).is_grounded
+
+
+FITTED = Calibration(
+    "drones", scorers_of(Model().models(), Ask().top_k), slope=0.5, intercept=-1.0, t_low=0.3, t_high=0.6
+)
+
+
+def test_the_thresholds_and_the_curve_that_were_fitted_decide() -> None:
+    decision = answer_of(Library(GOOD, fitted=[FITTED]), Model()).decision
+    assert (decision.calibrated, decision.t_low, decision.threshold) == (True, 0.3, 0.6)
+    plain = answer_of(Library(GOOD), Model()).decision
+    assert not plain.calibrated
+    expected = FITTED.probability(math.log(plain.confidence / (1 - plain.confidence)))
+    assert decision.confidence == pytest.approx(expected, abs=1e-6)
+    first, *others = decision.candidates
+    assert (first.chunk_id, first.bi_score, first.logit) == ("c1", 0.95, 0.95)
+    assert first.p == pytest.approx(decision.confidence)
+    assert all(other.p is not None and other.p < first.p for other in others)
+    assert all(candidate.p is None for candidate in plain.candidates)
+
+
+def test_a_threshold_that_is_asked_for_goes_before_the_fitted_one() -> None:
+    decision = answer_of(Library(POOR, fitted=[FITTED]), Model(score=0.1), threshold=0.0, fitted=False).decision
+    assert (decision.route, decision.threshold, decision.t_low, decision.calibrated) == ("answer", 0.0, 0.0, True)
+
+
+def test_a_calibration_of_other_models_is_not_used_and_the_note_says_so() -> None:
+    other = replace(FITTED, scorers=replace(FITTED.scorers, embedder="bge-m3"))
+    answer = answer_of(Library(GOOD, fitted=[other]), Model())
+    assert not answer.decision.calibrated
+    (note,) = answer.notes
+    assert "it was fitted to bge-m3" in note
+    assert "ragq calibrate -c drones" in note
+
+
+def test_passages_that_are_not_worth_it_are_not_shown_to_the_model() -> None:
+    model = Model()
+    answer_of(Library(GOOD, fitted=[FITTED]), model, answer="written", passages=4)
+    assert "[2]" in model.turns[-1].content
+    assert "[3]" not in model.turns[-1].content
 
 
 def test_a_second_search_that_finds_the_same_is_not_asked_twice() -> None:
@@ -242,6 +355,7 @@ def test_markers_that_point_nowhere_are_noted_and_not_cited() -> None:
     answer = answer_of(Library(), Model(writes=("See [2], [9] and [2] and [0].",)), answer="written")
     assert [c.marker for c in answer.citations] == [2]
     assert answer.notes == ["the model cited [9], [0], which do not exist"]
+    assert answer.text == "See [2], and [2] and."
 
 
 def test_a_text_without_markers_cites_the_passage_that_backs_it() -> None:
@@ -292,7 +406,7 @@ def test_helpful_mode_writes_also_when_the_collection_lacks_the_answer() -> None
     model = Model(score=0.1, writes=("From my own knowledge: the wing.",))
     answer = answer_of(Library(NONE), model, answer="written", mode="helpful")
     assert (answer.kind, answer.decision.route) == ("written", "absent")
-    assert (answer.citations, answer.notes) == ([], [])
+    assert (answer.citations, answer.notes, answer.is_grounded) == ([], [rag.UNGROUNDED], False)
     assert "your own knowledge" in model.turns[0].content
 
 
