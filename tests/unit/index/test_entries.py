@@ -23,10 +23,13 @@ from services.index.entries import Entry
 from services.index.keyword import KeywordIndexes
 from services.index.publishing import Publisher
 from services.index.schema import MIGRATIONS, Database
+from services.index.stores.base import VectorStore
+from services.index.stores.chroma import ChromaStore
 from services.index.stores.memory import MemoryStore
 from tests.unit.index.conftest import Desk
 from tests.unit.index.test_checkup import checked
 
+DIMENSION = 64
 BY_LINE = Chunking(30, 0, by_line=True)
 FOOTER = "All rights reserved by Acme."
 
@@ -94,13 +97,14 @@ def test_hundreds_of_equal_chunks_hide_no_other(desk: Desk) -> None:
 class Shelves:
     """Records and stores of one collection, and what should be found in it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, store: VectorStore | None = None) -> None:
         self.database = Database(home / "records.sqlite")
         self.catalog = Catalog(self.database, lambda: 0.0)
         self.catalog.create("papers", "", exist_ok=True)
-        self.store, self.keywords = MemoryStore(), KeywordIndexes(home / "keyword")
+        self.store, self.keywords = store or MemoryStore(), KeywordIndexes(home / "keyword")
+        self.store.open()
         self.publisher = Publisher(self.catalog, self.store, self.keywords)
-        self.shelf: Shelf = self.catalog.set_model(self.catalog.shelf("papers"), "m", 4)
+        self.shelf: Shelf = self.catalog.set_model(self.catalog.shelf("papers"), "m", DIMENSION)
         self.there: dict[str, list[str]] = {}
 
     def add(self, name: str, texts: list[str]) -> None:
@@ -136,12 +140,13 @@ class Shelves:
             assert near[0].id == entry_id(text, "")
 
     def close(self) -> None:
+        self.store.close()
         self.keywords.close()
         self.database.close()
 
 
 def vector(text: str) -> np.ndarray:
-    return np.random.default_rng(len(text)).standard_normal(4).astype(np.float32)
+    return np.random.default_rng(len(text)).standard_normal(DIMENSION).astype(np.float32)
 
 
 documents_of_few_texts = st.lists(st.sampled_from(["a", "bb", "ccc", "dddd"]), min_size=1, max_size=6)
@@ -159,6 +164,16 @@ def test_the_stores_hold_each_content_once_whatever_comes_and_goes(steps: list[l
                 shelves.check()
         shelves.check()
         shelves.close()
+
+
+def test_equal_chunks_do_not_fill_the_graph_of_chroma(tmp_path: Path) -> None:
+    shelves = Shelves(tmp_path, ChromaStore(tmp_path / "chroma"))
+    shelves.add("footers", ["a"] * 400)
+    # A query makes Chroma build its graph; with 400 equal vectors in it, those added then were never found.
+    shelves.check()
+    shelves.add("others", ["bb", "ccc", "dddd"])
+    shelves.check()
+    shelves.close()
 
 
 def test_a_deletion_between_two_slices_takes_nothing_from_the_document_on_its_way(tmp_path: Path) -> None:
