@@ -25,6 +25,7 @@ from .ingest import (
     Uploaded,
     UploadPart,
 )
+from .web import ADD_URLS, AddUrls
 from .wire import Nothing, unary
 
 RETRY_DOCUMENT = unary("index.retry_document", DocumentId, JobRecord)
@@ -102,15 +103,18 @@ class Adding:
         *,
         texts: Sequence[str | Text] = (),
         paths: Sequence[str | Path] = (),
+        urls: Sequence[str] = (),
         files: Sequence[str | Path] | Mapping[str, bytes] = (),
         chunking: Chunking | None = None,
         on_upload: Callable[[str, int, int], None] | None = None,
     ) -> Job:
-        """Add documents; give exactly one of texts, paths and files.
+        """Add documents; give exactly one of texts, paths, urls and files.
 
         Args:
             collection: made when it is missing.
             texts: texts; a plain string is named after its first words.
+            urls: web pages that the service fetches, where its ``index.web.enabled`` lets it; one that changed since it
+                was added takes the place of what it was.
             paths: files or directories on the service's disk, below its allowed roots.
             files: files on this machine's disk, or contents by name; they travel in parts.
             chunking: size and overlap.
@@ -119,14 +123,16 @@ class Adding:
         Returns:
             A job that is already queued; documents show up as they become ready.
         """
-        if sum(map(bool, (texts, paths, files))) != 1:
-            raise BadRequest("add: give exactly one of texts=, paths= and files=")
+        if sum(map(bool, (texts, paths, urls, files))) != 1:
+            raise BadRequest("add: give exactly one of texts=, paths=, urls= and files=")
         cut = chunking or Chunking()
         if texts:
             named = [t if isinstance(t, Text) else Text(_title(t), t) for t in texts]
             record = self._client.call(ADD_TEXTS, AddTexts(collection, named, cut))
         elif paths:
             record = self._client.call(ADD_PATHS, AddPaths(collection, [str(p) for p in paths], cut))
+        elif urls:
+            record = self._client.call(ADD_URLS, AddUrls(collection, list(urls), cut))
         else:
             record = self._client.call(ADD_UPLOADS, AddUploads(collection, self._send(files, on_upload), cut))
         return Job(self._client, record)

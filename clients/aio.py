@@ -143,6 +143,7 @@ class AsyncIndex(_Face[IndexClient]):
     calibrations = _twin(IndexClient.calibrations)
     set_calibration = _twin(IndexClient.set_calibration)
     forget_calibration = _twin(IndexClient.forget_calibration)
+    web_search = _twin(IndexClient.web_search)
     save_turn = _twin(IndexClient.save_turn)
     chat = _twin(IndexClient.chat)
     chats = _twin(IndexClient.chats)

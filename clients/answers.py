@@ -92,6 +92,7 @@ class Citation:
         marker: the number in brackets.
         quote: the cited words, empty when the whole passage is meant.
         start, end: offsets of the quote in the chunk's text; 0, 0 for the whole passage.
+        source: URL of the web page that the document is; empty for all else.
     """
 
     marker: int
@@ -104,6 +105,7 @@ class Citation:
     end: int = 0
     page: int = 0
     heading: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .config import Config, Face, Service
+from .config import Config, Face, Service, Web
 from .endpoint import Endpoint, is_loopback
 from .errors import ConfigError
 
@@ -21,6 +21,9 @@ _AT_LEAST: dict[str, float] = {
     "index.overlap": 0,
     "index.max_file_mb": 1,
     "index.max_pages": 1,
+    "index.web.max_mb": 1,
+    "index.web.tries": 1,
+    "index.web.max_redirects": 0,
     "ask.rounds": 0,
     "ask.top_k": 1,
     "ask.passages": 1,
@@ -31,6 +34,7 @@ _AT_LEAST: dict[str, float] = {
 def problems(config: Config) -> Iterator[Problem]:
     """Each thing that cannot work: its dotted key, why, and what to do (maybe '')."""
     yield from _ranges(config)
+    yield from _web(config.index.web)
     yield from _workers(config)
     yield from _proxies(config)
     yield from _ports(config)
@@ -52,6 +56,18 @@ def _ranges(config: Config) -> Iterator[Problem]:
     for name, value in (("threshold_low", config.ask.threshold_low), ("threshold", config.ask.threshold)):
         if not 0 <= value <= 1:
             yield f"ask.{name}", f"{value:g} is outside 0..1", ""
+
+
+def _web(web: Web) -> Iterator[Problem]:
+    if not web.timeout_s > 0:
+        yield "index.web.timeout_s", f"{web.timeout_s:g} is not a time; seconds above 0", ""
+    if not web.schemes or set(web.schemes) - {"http", "https"}:
+        yield "index.web.schemes", f"{', '.join(web.schemes) or 'nothing'} cannot be fetched", "of http and https"
+    if not web.user_agent.isprintable() or not web.user_agent.isascii() or not web.user_agent.strip():
+        yield "index.web.user_agent", "it goes into a header", "printable ASCII"
+    needed = {"searxng": "search_url", "folder": "search_folder"}.get(web.search, "")
+    if needed and not getattr(web, needed):
+        yield f"index.web.{needed}", f"it is empty, and index.web.search is {web.search}", ""
 
 
 def _number(config: Config, key: str) -> float:

@@ -112,6 +112,38 @@ class LLM(Service):
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """What the Index service may fetch from the web; nothing by default.
+
+    Attributes:
+        enabled: let pages be added by URL; the service then calls out.
+        schemes: of http and https.
+        allow: names (``.example.org`` is every name below) and networks (``10.1.0.0/16``) that may be fetched from
+            although they are not public.
+        max_mb: larger pages are refused, however well they are packed.
+        timeout_s: for one answer as a whole.
+        tries: how often a page is asked for that does not come.
+        robots: keep away from what a site's robots.txt closes to programs.
+        search: who is asked for web searches; empty means nobody.
+        search_url: address of the SearXNG server.
+        search_folder: folder that ``folder`` searches instead of the web.
+    """
+
+    enabled: bool = False
+    schemes: list[str] = field(default_factory=lambda: ["https", "http"])
+    allow: list[str] = field(default_factory=list)
+    max_mb: int = 20
+    timeout_s: float = 30.0
+    tries: int = 3
+    max_redirects: int = 5
+    user_agent: str = "ragq/0.1"
+    robots: bool = True
+    search: Literal["", "searxng", "ddgs", "folder"] = ""
+    search_url: str = ""
+    search_folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Index(Service):
     """The Index service.
 
@@ -122,6 +154,7 @@ class Index(Service):
         max_pages: longer documents are refused with the reason.
         parse_timeout_s: a file that takes longer fails with the reason.
         sample: load the sample knowledge base when there is no collection yet.
+        web: what may be fetched from the web.
         chroma_path, sqlite_db_path: empty means below the data directory.
     """
 
@@ -135,6 +168,7 @@ class Index(Service):
     max_pages: int = 5000
     parse_timeout_s: float = 300.0
     sample: bool = True
+    web: Web = field(default_factory=Web)
     chroma_path: str = ""
     sqlite_db_path: str = ""
 

@@ -63,6 +63,8 @@ class Document:
         name: file name, title or address.
         reason: why it failed, empty otherwise.
         fix: what to do about it, empty otherwise.
+        source: URL of the web page that it is; empty for all else.
+        fetched_at: when that was fetched last, seconds since 1970, UTC.
     """
 
     id: str
@@ -77,6 +79,8 @@ class Document:
     language: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0
+    source: str = ""
+    fetched_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

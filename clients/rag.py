@@ -160,7 +160,16 @@ def _quote(hits: list[Hit], sentence: Sentence) -> Citation:
 
 def _cite(hits: list[Hit], i: int) -> Citation:
     hit = hits[i]
-    return Citation(i + 1, hit.chunk_id, hit.document_id, hit.document, hit.text, page=hit.page, heading=hit.heading)
+    return Citation(
+        i + 1,
+        hit.chunk_id,
+        hit.document_id,
+        hit.document,
+        hit.text,
+        page=hit.page,
+        heading=hit.heading,
+        source=hit.source,
+    )
 
 
 def _written(

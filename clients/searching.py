@@ -42,6 +42,7 @@ class Hit:
         scores: every signal that took part: ``dense`` (cosine), ``keyword`` (BM25), ``rerank``.
         ranks: 1-based rank in each signal.
         num_copies: how many chunks of the collection have this text below these headings, counted up to 1000.
+        source: URL of the web page that the document is; empty for all else.
     """
 
     chunk_id: str
@@ -57,6 +58,7 @@ class Hit:
     scores: dict[str, float] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
     num_copies: int = 1
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ TOP_LEVEL = frozenset(
 PATHS = frozenset(
     {
         "data_dir", "llm.state_path", "index.chroma_path", "index.sqlite_db_path", "index.roots",
-        "security.folder", "security.client", "security.worker",
+        "index.web.search_folder",        "security.folder", "security.client", "security.worker",
     }
 )  # fmt: skip
 _TRUE = frozenset({"true", "yes", "on", "1"})

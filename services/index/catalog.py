@@ -13,8 +13,10 @@ from clients.wire import Clock
 
 from .chats import Chats
 from .documents import Documents
+from .items import Items
 from .jobs import Jobs
 from .schema import Database
+from .versions import Versions
 
 NAME = re.compile(r"[\w-]{1,64}")
 COUNTED = """
@@ -68,6 +70,8 @@ class Catalog:
         self.database = database
         self._clock = clock
         self.documents = Documents(database, clock)
+        self.versions = Versions(database, self.documents)
+        self.items = Items(database)
         self.jobs = Jobs(database, self.documents, clock)
         self.chats = Chats(database, clock)
 

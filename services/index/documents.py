@@ -15,6 +15,7 @@ from clients.wire import Clock
 
 from .chunks import Chunks, Piece
 from .entries import Entries
+from .items import close_items
 from .schema import Database
 
 MAX_PAGE = 1000
@@ -37,12 +38,16 @@ class Incoming:
     Attributes:
         media_type: set when the content is known to be that; empty lets the content be looked at.
         sha256: of its bytes, hexadecimal.
+        source: URL of the web page that it is.
+        fetched_at: when that was, seconds since 1970.
     """
 
     name: str
     media_type: str
     sha256: str
     size_bytes: int
+    source: str = ""
+    fetched_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,9 @@ class Documents:
         if row is None:
             self._insert(tx, id_, collection_id, new, chunking)
             return id_, True
+        if not new.source:
+            # What a person gave is theirs: it does not go when a page of the same content changes.
+            tx.execute("UPDATE documents SET source = '', fetched_at = 0 WHERE id = ?", (id_,))
         if _chunking(row) == chunking and row["status"] not in ("failed", "cancelled"):
             return id_, row["status"] != "ready"
         self.requeue(tx, id_)
@@ -101,10 +109,11 @@ class Documents:
         now = self._clock()
         tx.execute(
             """INSERT INTO documents (id, collection_id, name, media_type, sha256, size_bytes, status, size, overlap,
-            by_line, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)""",
+            by_line, created_at, updated_at, source, fetched_at)
+            VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)""",
             (
                 id_, collection_id, new.name, new.media_type, new.sha256, new.size_bytes,
-                chunking.size, chunking.overlap, chunking.by_line, now, now,
+                chunking.size, chunking.overlap, chunking.by_line, now, now, new.source, new.fetched_at,
             ),
         )  # fmt: skip
 
@@ -225,12 +234,16 @@ class Documents:
     def delete(self, id_: str) -> str:
         """Delete a document's records; the chunks in the stores become stale. The sha256 of its content."""
         with self._database.write() as tx:
-            row = tx.execute("SELECT sha256 FROM documents WHERE id = ?", (id_,)).fetchone()
-            if row is None:
-                raise NotFound(f"there is no document '{id_}'", help="it may have been deleted already")
-            self.chunks.drop(tx, id_)
-            close_items(tx, id_, "cancelled", "the document was deleted", "")
-            tx.execute("DELETE FROM documents WHERE id = ?", (id_,))
+            return self.remove(tx, id_, "the document was deleted")
+
+    def remove(self, tx: sqlite3.Connection, id_: str, reason: str) -> str:
+        """As `delete`, within a transaction; the jobs that wait for the document are told the reason."""
+        row = tx.execute("SELECT sha256 FROM documents WHERE id = ?", (id_,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no document '{id_}'", help="it may have been deleted already")
+        self.chunks.drop(tx, id_)
+        close_items(tx, id_, "cancelled", reason, "")
+        tx.execute("DELETE FROM documents WHERE id = ?", (id_,))
         return str(row["sha256"])
 
     def incomplete(self, collection_id: int) -> list[tuple[str, str]]:
@@ -267,16 +280,6 @@ class Documents:
         return [row[0] for row in rows]
 
 
-def close_items(tx: sqlite3.Connection, document_id_: str, outcome: str, reason: str, fix: str) -> None:
-    """Tell every job that waits for a document how it ended."""
-    tx.execute(
-        """UPDATE job_items SET outcome = ?, reason = ?, fix = ?,
-        num_chunks = coalesce((SELECT num_chunks FROM documents WHERE id = document_id), 0)
-        WHERE document_id = ? AND outcome = ''""",
-        (outcome, reason, fix, document_id_),
-    )
-
-
 def _chunking(row: sqlite3.Row) -> Chunking:
     return Chunking(row["size"], row["overlap"], bool(row["by_line"]))
 
@@ -294,5 +297,5 @@ def _document(row: sqlite3.Row) -> Document:
         id=row["id"], collection=row["collection"], name=row["name"], media_type=row["media_type"],
         size_bytes=row["size_bytes"], status=cast("Status", row["status"]), num_chunks=row["num_chunks"],
         reason=row["reason"], fix=row["fix"], language=row["language"],
-        created_at=row["created_at"], updated_at=row["updated_at"],
+        created_at=row["created_at"], updated_at=row["updated_at"], source=row["source"], fetched_at=row["fetched_at"],
     )  # fmt: skip

@@ -22,7 +22,7 @@ WHERE c.entry = ? AND c.is_enabled AND d.collection_id = ? AND d.status IN ('rea
 # CROSS JOIN keeps the order of the tables: an entry's chunks are read newest first, and no more of them than needed.
 SEARCHED = """chunks c CROSS JOIN documents d ON d.id = c.document_id
 WHERE c.entry = w.value AND c.is_enabled AND d.collection_id = :shelf AND d.status = 'ready'"""
-NEWEST = f"""SELECT c.*, d.name AS document,
+NEWEST = f"""SELECT c.*, d.name AS document, d.source,
 (SELECT count(*) FROM (SELECT 1 FROM {SEARCHED} LIMIT {MAX_COUNTED})) AS num_copies
 FROM json_each(:ids) w JOIN chunks c ON c.key IN (SELECT c.key FROM {SEARCHED} ORDER BY c.key DESC LIMIT :limit)
 JOIN documents d ON d.id = c.document_id ORDER BY c.key DESC"""  # noqa: S608 - made of the constants above
@@ -55,11 +55,13 @@ class Found:
     Attributes:
         document: the document's name.
         num_copies: how many chunks that searches may find have this content, itself included; counted up to 1000.
+        source: URL of the web page that the document is.
     """
 
     chunk: Chunk
     document: str
     num_copies: int = 1
+    source: str = ""
 
 
 class Entries:
@@ -102,7 +104,9 @@ class Entries:
         )
         found: dict[str, list[Found]] = {}
         for row in rows:
-            found.setdefault(row["entry"], []).append(Found(chunk_of(row), row["document"], row["num_copies"]))
+            found.setdefault(row["entry"], []).append(
+                Found(chunk_of(row), row["document"], row["num_copies"], row["source"])
+            )
         return found
 
     def disown(self, tx: sqlite3.Connection, collection_id: int, chunks: Sequence[Stored]) -> None:

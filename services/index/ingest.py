@@ -145,7 +145,7 @@ class Ingest:
 
     def _take_in(self, job: OpenJob) -> bool:
         for number in range(GROUP_FILES):
-            source = self._catalog.jobs.next_source(job.id)
+            source = self._catalog.items.next_file(job.id)
             if source is None or not self._catalog.jobs.is_open(job.id):
                 return number > 0
             if number == 0:
@@ -226,7 +226,8 @@ class Ingest:
         if not complete or shelf is None:
             return False
         self._catalog.jobs.note(job.id, "storing", complete[0].name)
-        self._publisher.publish(shelf, complete)
+        if replaced := self._publisher.publish(shelf, complete):
+            self._intake.forget(replaced)
         return True
 
 

@@ -11,7 +11,8 @@ from clients.errors import BadRequest, Forbidden, NotFound, TooLarge
 
 from .catalog import Catalog
 from .documents import Incoming
-from .jobs import OpenJob, Source
+from .items import Source
+from .jobs import OpenJob
 from .loaders import CHILD_KINDS, Unreadable, decode, kind_of
 from .originals import Originals
 
@@ -95,15 +96,19 @@ class Intake:
         try:
             content = self._content(Path(source.path), source.name)
         except OSError as error:
-            self._catalog.jobs.drop_source(
+            self._catalog.items.fail(
                 source.key, f"the file cannot be read: {error.strerror}", "check that it is still there"
             )
         except (Unreadable, TooLarge, Forbidden) as error:
-            self._catalog.jobs.drop_source(source.key, error.message, error.help)
+            self._catalog.items.fail(source.key, error.message, error.help)
         else:
             with self._catalog.database.write() as tx:
                 sha256 = self._originals.keep(tx, content)
                 self._catalog.jobs.add(tx, job, Incoming(source.name, "", sha256, len(content)), source.key)
+
+    def forget(self, digests: Sequence[str]) -> None:
+        """Let go of contents that no document has any more."""
+        self._originals.forget(digests)
 
     def _content(self, path: Path, name: str) -> bytes:
         if not _is_below(path.resolve(), self._roots):

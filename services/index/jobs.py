@@ -13,7 +13,8 @@ from clients.errors import BadRequest, NotFound
 from clients.index import Chunking, Document, JobRecord, JobStatus
 from clients.wire import Clock
 
-from .documents import SELECT, Documents, Incoming, close_items
+from .documents import SELECT, Documents, Incoming
+from .items import close_items
 from .schema import Database
 
 MAX_JOBS = 50
@@ -41,15 +42,6 @@ class OpenJob:
     chunking: Chunking
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file on the service's disk that waits to be taken in."""
-
-    key: int
-    path: str
-    name: str
-
-
 class Jobs:
     """Jobs on record; an item is one document of one job."""
 
@@ -70,7 +62,7 @@ class Jobs:
         )
         return job
 
-    def add(self, tx: sqlite3.Connection, job: OpenJob, new: Incoming, item_key: int = 0) -> None:
+    def add(self, tx: sqlite3.Connection, job: OpenJob, new: Incoming, item_key: int = 0) -> str:
         """Add a document to a job; one that is there already with the same content counts as unchanged.
 
         Args:
@@ -78,9 +70,12 @@ class Jobs:
             job: made by `open` or still unfinished.
             new: the document.
             item_key: the item of a file that was taken in; 0 makes a new item.
+
+        Returns:
+            The document's id.
         """
         id_, has_work = self._documents.take(tx, job.collection_id, job.collection, new, job.chunking)
-        if not has_work:
+        if not has_work or (item_key and self._has_item(tx, job.id, id_)):
             tx.execute("DELETE FROM job_items WHERE key = ?", (item_key,))
             tx.execute("UPDATE jobs SET unchanged = unchanged + 1 WHERE id = ?", (job.id,))
         elif item_key:
@@ -89,10 +84,18 @@ class Jobs:
             )
         else:
             self._insert(tx, job.id, id_, new)
+        return id_
 
     def wait_for(self, tx: sqlite3.Connection, job: OpenJob, document_id: str, new: Incoming) -> None:
         """Let a job end no sooner than a document that is on record already."""
         self._insert(tx, job.id, document_id, new)
+
+    def _has_item(self, tx: sqlite3.Connection, job_id: str, document_id: str) -> bool:
+        """Whether a job waits for a document already: another of its files or pages has the same content."""
+        found = tx.execute(
+            "SELECT 1 FROM job_items WHERE job_id = ? AND document_id = ? AND outcome = ''", (job_id, document_id)
+        )
+        return found.fetchone() is not None
 
     def _insert(self, tx: sqlite3.Connection, job_id: str, document_id: str, new: Incoming) -> None:
         tx.execute(
@@ -100,33 +103,6 @@ class Jobs:
             WHERE NOT EXISTS (SELECT 1 FROM job_items WHERE job_id = ? AND document_id = ? AND outcome = '')""",
             (job_id, document_id, new.name, new.size_bytes, job_id, document_id),
         )
-
-    def add_source(self, tx: sqlite3.Connection, job: OpenJob, path: str, name: str, size_bytes: int) -> None:
-        """Add a file that is to be taken in when its turn comes."""
-        tx.execute(
-            "INSERT INTO job_items (job_id, path, name, size_bytes) VALUES (?, ?, ?, ?)",
-            (job.id, path, name, size_bytes),
-        )
-
-    def next_source(self, job_id: str) -> Source | None:
-        """The next file of a job to take in."""
-        row = (
-            self._database.read()
-            .execute(
-                "SELECT * FROM job_items WHERE job_id = ? AND outcome = '' AND document_id = '' ORDER BY key LIMIT 1",
-                (job_id,),
-            )
-            .fetchone()
-        )
-        return Source(row["key"], row["path"], row["name"]) if row else None
-
-    def drop_source(self, key: int, reason: str, fix: str) -> None:
-        """A file could not be taken in."""
-        with self._database.write() as tx:
-            tx.execute(
-                "UPDATE job_items SET outcome = 'failed', reason = ?, fix = ? WHERE key = ? AND outcome = ''",
-                (reason, fix, key),
-            )
 
     def waiting(self, job_id: str, statuses: Sequence[str], limit: int) -> list[str]:
         """Ids of a job's documents that stand at one of the statuses, in the order they came."""

@@ -19,6 +19,7 @@ from .parse import read_message, write_message
 
 MEMORY_BYTES = 3 << 30
 MEMORY_PER_BYTE = 12
+TEXTS = {"text/plain": "plain", "text/markdown": "markdown"}
 ROOT = Path(services.__file__).resolve().parents[1]
 
 
@@ -41,15 +42,16 @@ class Parser:
         Args:
             raw: the bytes.
             name: its ending tells kinds of text apart.
-            media_type: ``text/plain`` or ``text/markdown`` for a text that was given as text; empty
-                lets the content be looked at.
+            media_type: ``text/plain`` or ``text/markdown`` for a text in UTF-8, ``text/html`` for what a server called
+                a page; for all else the content is looked at.
 
         Raises:
             Unreadable: says why and what to do; too slow and too large count.
         """
-        if media_type:
-            kind = "markdown" if media_type == "text/markdown" else "plain"
-            return load_text(raw.decode("utf-8"), name, kind)
+        if media_type in TEXTS and (text := _utf8(raw)) is not None:
+            return load_text(text, name, TEXTS[media_type])
+        if media_type == "text/html":
+            name = "page.html"  # titles end in anything: "Node.js"
         if not raw.strip() or kind_of(raw, name) not in CHILD_KINDS:
             return load(raw, name, self._max_pages)
         return _loaded(self._ask(raw, {"name": name, "max_pages": self._max_pages}))
@@ -132,6 +134,14 @@ class _Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
+
+
+def _utf8(raw: bytes) -> str | None:
+    """The text; None for a file that is called a text since it was opened before, and is in another encoding."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _exchange(child: subprocess.Popen[bytes], request: dict[str, object]) -> dict[str, object] | None:

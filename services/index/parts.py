@@ -32,6 +32,9 @@ from .stores.exact import ExactStore
 from .stores.faiss import FaissStore
 from .stores.memory import MemoryStore
 from .unpacking import Unpacker
+from .web.gathering import Gatherer
+from .web.opening import Opener
+from .web.taking import Taking
 
 DRAWING_S = 20.0
 log = logging.getLogger(__name__)
@@ -57,9 +60,12 @@ class Parts:
     parser: Parser
     pictures: Pictures
     ingest: Ingest
+    opener: Opener
+    gatherer: Gatherer
 
     def close(self) -> None:
         """End the ingest after its step, and close everything."""
+        self.gatherer.stop()
         self.ingest.stop()
         self.parser.close()
         self.pictures.close()
@@ -93,6 +99,7 @@ def open_parts(config: Config, llm: LLM, bulk: LLM | None = None) -> Parts:
         _mend(parts)
         undo.pop_all()
     parts.ingest.start()
+    parts.gatherer.start()
     return parts
 
 
@@ -115,6 +122,8 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         rest,
         time.monotonic,
     )
+    opener, gathering = Opener(config.index.web), Rest()
+    taking = Taking(catalog, originals, publisher, opener, config.index.web.tries, gathering.wait, time.time)
     return Parts(
         lock=lock,
         database=database,
@@ -132,6 +141,8 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         parser=parser,
         pictures=Pictures(catalog.documents, originals, Parser(DRAWING_S, config.index.max_pages)),
         ingest=ingest,
+        opener=opener,
+        gatherer=Gatherer(catalog, taking, gathering, rest.wake, time.monotonic),
     )
 
 

@@ -39,8 +39,13 @@ class Publisher:
         self._keywords = keywords
         self._lock = threading.Lock()
 
-    def publish(self, shelf: Shelf, documents: Sequence[Work]) -> None:
-        """Bring documents that are fully embedded into the stores, and call them ready."""
+    def publish(self, shelf: Shelf, documents: Sequence[Work]) -> list[str]:
+        """Bring documents that are fully embedded into the stores, and call them ready.
+
+        Returns:
+            Digests of the contents whose place they take: former versions of web pages.
+        """
+        replaced: list[str] = []
         for chunks, complete in self._slices(documents):
             with self._lock:
                 self._sweep()
@@ -49,7 +54,11 @@ class Publisher:
                     # What was dropped since the slice was read is in the stores now, and no record says so.
                     self._catalog.documents.entries.disown(tx, shelf.id, chunks)
                     for document in complete:
-                        self._catalog.documents.ready(tx, document.id)
+                        if self._catalog.documents.ready(tx, document.id):
+                            replaced += self._catalog.versions.supersede(tx, [document.id])
+                if replaced:
+                    self._sweep()
+        return replaced
 
     def renew(self, shelf: Shelf, ids: Sequence[str]) -> None:
         """Let the stores forget what is stale, and learn the entries of chunks that a person changed."""

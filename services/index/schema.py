@@ -81,7 +81,19 @@ CREATE TABLE calibrations (
     reranker TEXT NOT NULL, revision TEXT NOT NULL, detail TEXT NOT NULL, created_at REAL NOT NULL,
     PRIMARY KEY (collection_id, embedder, reranker, revision)) WITHOUT ROWID;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED)
+# Web pages: where a document came from, and which versions of a page there are.
+PAGES = """
+ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN fetched_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE job_items ADD COLUMN url TEXT NOT NULL DEFAULT '';
+CREATE TABLE pages (
+    collection_id INTEGER NOT NULL, url TEXT NOT NULL,
+    document_id TEXT NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+    etag TEXT NOT NULL, last_modified TEXT NOT NULL, fetched_at REAL NOT NULL,
+    PRIMARY KEY (collection_id, url, document_id)) WITHOUT ROWID;
+CREATE INDEX pages_of_document ON pages(document_id);
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES)
 log = logging.getLogger(__name__)
 
 

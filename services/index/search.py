@@ -174,6 +174,7 @@ def _hits(
                     chunk_id=chunk.id, document_id=chunk.document_id, document=found.document, text=chunk.text,
                     score=score, score_kind=kind, start=chunk.start, end=chunk.end, page=chunk.page,
                     heading=chunk.heading, scores=scores_of, ranks=ranks_of, num_copies=found.num_copies,
+                    source=found.source,
                 )
             )  # fmt: skip
     return hits

@@ -12,7 +12,7 @@ from services.service import Service
 
 from . import sample
 from .embedding import LLM
-from .handlers.adding import AddingHandlers, Given
+from .handlers.adding import Given
 from .handlers.calibration import CalibrationHandlers
 from .handlers.chats import ChatHandlers
 from .handlers.checkup import CheckupHandlers
@@ -20,18 +20,19 @@ from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
 from .handlers.pages import PageHandlers
 from .handlers.transfer import TransferHandlers
+from .handlers.web import WebHandlers
 from .parts import open_parts
 
 
 class IndexService(
     DocumentHandlers,
-    AddingHandlers,
     CalibrationHandlers,
     ChatHandlers,
     CheckupHandlers,
     EditingHandlers,
     TransferHandlers,
     PageHandlers,
+    WebHandlers,
     Service,
 ):
     """Serves every method of `clients.index`.

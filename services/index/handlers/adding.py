@@ -53,7 +53,7 @@ class AddingHandlers(Handlers):
         with self._parts.database.write() as tx:
             job = self._catalog.jobs.open(tx, shelf.id, shelf.name, request.chunking)
             for file in files:
-                self._catalog.jobs.add_source(tx, job, str(file.path), file.name, file.size_bytes)
+                self._catalog.items.add_file(tx, job.id, str(file.path), file.name, file.size_bytes)
         return self._queued(job)
 
     @serves(contract.UPLOAD_PART)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +51,8 @@ def html(raw: bytes) -> Loaded:
 
 
 def _text(raw: bytes) -> str:
-    declared = DECLARED.search(raw[:4096])
+    # A mark at the beginning is stronger than what the page says of itself, as in browsers.
+    declared = None if raw.startswith(codecs.BOM_UTF8) else DECLARED.search(raw[:4096])
     if declared:
         try:
             # Pages that declare gb2312 use GBK's characters too.

@@ -214,6 +214,8 @@ def test_records_and_stores_of_the_former_schema_are_brought_along(
     with sqlite3.connect(tmp_path / "home" / "index" / "records.sqlite") as records:
         records.executescript(
             """DROP INDEX chunks_of_entry; ALTER TABLE chunks DROP COLUMN entry; DROP TABLE stale_entries;
+            DROP TABLE calibrations; DROP TABLE pages; ALTER TABLE job_items DROP COLUMN url;
+            ALTER TABLE documents DROP COLUMN source; ALTER TABLE documents DROP COLUMN fetched_at;
             CREATE TABLE stale_chunks (collection_id INTEGER NOT NULL, chunk_id TEXT NOT NULL,
                 PRIMARY KEY (collection_id, chunk_id)) WITHOUT ROWID;
             PRAGMA user_version = 2;"""

@@ -214,6 +214,16 @@ def test_files_of_the_services_disk(open_desk: Callable[..., Desk], tmp_path: Pa
         desk.call(contract.ADD_PATHS, contract.AddPaths("papers", [str(root / "none")]))
 
 
+def test_two_equal_files_of_one_job_are_one_document(open_desk: Callable[..., Desk], tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("whales swim in the sea")
+    desk = open_desk(roots=[str(tmp_path)])
+    job = desk.wait(
+        desk.call(contract.ADD_PATHS, contract.AddPaths("papers", [str(tmp_path / n) for n in ("a.txt", "b.txt")]))
+    )
+    assert (job.status, job.num_done, job.unchanged) == ("succeeded", 1, 1)
+
+
 def test_without_roots_paths_are_closed(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(Forbidden) as refused:
         desk.call(contract.ADD_PATHS, contract.AddPaths("papers", [str(tmp_path)]))
