@@ -224,14 +224,15 @@ def read_labelled(path: str | Path) -> list[Labelled]:
     """
     if Path(path).is_dir():
         beir = read_beir(path)
-        return [Labelled(text, _relevant(beir.judgements[key])) for key, text in beir.queries.items()]
+        return [Labelled(text, relevant(beir.judgements[key])) for key, text in beir.queries.items()]
     found = [Labelled(_text(line, "question", where), _names(line, where)) for where, line in _json_lines(Path(path))]
     if not found:
         raise BadRequest(f"{path}: no questions", help=TEST_SET)
     return found
 
 
-def _relevant(judged: Mapping[str, int]) -> frozenset[str]:
+def relevant(judged: Mapping[str, int]) -> frozenset[str]:
+    """The documents that answer a query."""
     return frozenset(document for document, relevance in judged.items() if relevance > 0)
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +160,18 @@ def test_what_is_not_beir_is_refused_by_file_and_line(
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="not a directory"):
         read_beir(tmp_path / "nowhere")
+
+
+def test_the_figures_are_those_of_ir_measures() -> None:
+    reference = pytest.importorskip("ir_measures", reason="pip install ir-measures")
+    random = np.random.default_rng(4)
+    judgements = {
+        f"q{q}": {f"d{d}": int(random.integers(0, 3)) for d in random.choice(200, 30, replace=False)} for q in range(40)
+    }
+    # Scores without ties: how those are broken is each tool's own affair.
+    run = {q: {f"d{d}": float(random.random()) for d in range(200)} for q in judgements}
+    ours = judge(run, judgements)
+    measures = [reference.parse_measure(name) for name in ("nDCG@10", "RR@10", "R@100")]
+    theirs = reference.calc_aggregate(measures, judgements, run)
+    mine = (ours.mean.ndcg_at_10, ours.mean.mrr_at_10, ours.mean.recall_at_100)
+    assert mine == pytest.approx([theirs[measure] for measure in measures], abs=1e-9)

@@ -90,3 +90,25 @@ def test_a_document_larger_than_a_message_is_refused_by_name() -> None:
 @pytest.mark.parametrize(("num_chunks", "hits"), [(100, 100), (101, 127), (300, 375)])
 def test_more_chunks_are_asked_for_where_documents_have_several(num_chunks: int, hits: int) -> None:
     assert num_hits(Collection("c", "c", num_documents=100, num_chunks=num_chunks)) == hits
+
+
+def test_another_way_is_compared_query_by_query(ragq: Run, tiny: Path) -> None:
+    found = json.loads(ragq("eval", tiny, "--mode", "dense", "--compare", "keyword+rerank", "--json").stdout)
+    other = found["compared"]
+    assert (other["mode"], other["rerank"]) == ("keyword", True)
+    assert (other["ndcg_at_10"], other["p"]) == ({"value": 0.0, "low": 0.0, "high": 0.0}, 1.0)
+    assert "keyword, reranked instead" in ragq("eval", tiny, "--compare", "keyword+rerank").output
+    for wrong in ("nearest", "dense+", "dense+words"):
+        assert "is no way to search" in str(ragq("eval", tiny, "--compare", wrong).exception)
+
+
+def test_the_decision_is_measured_with_and_without_the_documents(ragq: Run, desk: Desk, tiny: Path) -> None:
+    found = json.loads(ragq("eval", tiny, "--decide", "--json").stdout)["decided"]
+    assert sum(found["routes"]["answerable"].values()) == sum(found["routes"]["removed"].values()) == 3
+    assert found["routes"]["answerable"]["answer"] == 2
+    assert found["routes"]["removed"]["absent"] >= 2
+    assert found["figures"]["answer_precision"]["value"] == 1.0
+    assert not found["calibrated"]
+    printed = ragq("eval", tiny, "--decide").output
+    assert "uncalibrated" in printed
+    assert "risk_coverage_area" in printed
