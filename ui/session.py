@@ -13,6 +13,7 @@ from clients.index import Collection
 from clients.llm import ModelInfo
 from clients.mesh import Ragq
 from clients.status import ServiceStatus
+from clients.web import WebResult
 
 from .desk import Desk
 from .labels import LANGUAGES, Labels, Language, language_of
@@ -36,6 +37,7 @@ class Tab:
         opened: a passage to show in the drawer.
         document_id: a document whose chunks to show.
         num_uploads: how many uploads were taken; a new number empties the upload field.
+        web_query, web_found: the last web search, and what it found.
         written: the URL's values as this tab last wrote them.
     """
 
@@ -45,6 +47,8 @@ class Tab:
     opened: Target | None = None
     document_id: str = ""
     num_uploads: int = 0
+    web_query: str = ""
+    web_found: list[WebResult] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)
 
 

@@ -31,6 +31,7 @@ FAMILIES = {
     "jobs.": [status for status in get_args(JobStatus) if status != "running"],
     "stage.": [
         "waiting_for_its_turn",
+        "fetching",
         "reading_files",
         "parsing",
         "embedding",

@@ -36,7 +36,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
     directory = tmp_path_factory.mktemp("pages")
     (directory / "files").mkdir()
     (directory / "files" / "notes.txt").write_text("Notes on the server.", encoding="utf-8")
-    settings = merged(TOY, {"index": {"roots": [str(directory / "files")]}})
+    web = {"enabled": True, "search": "folder", "search_folder": str(directory / "files")}
+    settings = merged(TOY, {"index": {"roots": [str(directory / "files")], "web": web}})
     mesh = start_mesh(directory, settings)
     try:
         mesh.wait_ready()
@@ -309,6 +310,18 @@ def test_a_path_must_lie_below_an_allowed_root(mesh: Ragq, live: LiveMesh) -> No
     app.text_area(key="paths").set_value(str(live.config.parent / "files")).run()
     app.button(key="add-path").click().run()
     until(app, lambda app: mesh.index.documents("paths", status="ready").total == 1)
+
+
+def test_pages_of_a_web_search_are_chosen_and_added(mesh: Ragq) -> None:
+    mesh.index.create_collection("web", exist_ok=True)
+    app = opened("ingest", collection="web")
+    assert app.button(key="add-web").disabled
+    app.text_input(key="web-query-0").set_value("server notes").run()
+    assert app.button(key="add-web").disabled
+    app.checkbox(key="web-folder:notes.txt").check().run()
+    app.button(key="add-web").click().run()
+    until(app, lambda app: mesh.index.documents("web", status="ready").total == 1)
+    assert mesh.index.documents("web").documents[0].source == "folder:notes.txt"
 
 
 def test_an_overlap_that_is_too_long_is_refused_before_the_call(mesh: Ragq) -> None:

@@ -11,12 +11,14 @@ import click
 from clients.errors import ConfigError
 from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, Chunking, Job
 from clients.mesh import Ragq
+from clients.web import MAX_RESULTS
 
 from . import show
 from .options import json_option, standard_input
 from .progress import Summary, follow, meter, print_failures
 from .session import Session
 from .sources import Files, collect
+from .surfing import found, parted
 
 FILES_PER_JOB = 500
 INTERRUPTED = 130
@@ -32,7 +34,7 @@ class Started:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="PATH…|-")
+@click.argument("paths", nargs=-1, metavar="PATH…|URL…|-")
 @click.option("-c", "--collection", metavar="NAME", help="Collection to add to; it is made when it is missing.")
 @click.option(
     "--chunk-size",
@@ -46,6 +48,9 @@ class Started:
     "--include", multiple=True, metavar="PATTERN", help="Of a directory, only such files: '*.md'. May be repeated."
 )
 @click.option("--name", default=STDIN_NAME, show_default=True, help="Name of the document read from standard input.")
+@click.option("--web-search", metavar="QUERY", help="Search the web, list what is found, and add it if you agree.")
+@click.option("--results", type=click.IntRange(1, MAX_RESULTS), default=5, show_default=True, help="Pages to find.")
+@click.option("--yes", is_flag=True, help="Add what the web search finds without asking.")
 @click.option("--no-wait", is_flag=True, help="Return when everything is handed over; print the job's id.")
 @click.option(
     "--follow", "followed", multiple=True, metavar="JOB", help="Show the progress of a job that runs already."
@@ -62,10 +67,11 @@ def add(
     as_json: bool,
     **settings: object,
 ) -> None:
-    """Add files, directories or standard input (-) to a collection.
+    """Add files, directories, web pages or standard input (-) to a collection.
 
     Files are read on this machine and sent to the Index service. Documents that are there already are
-    not added twice. Ctrl-C leaves the job running.
+    not added twice. Web pages (http://…, https://…) are fetched by the service where index.web.enabled lets it;
+    one that changed takes the place of what it was. Ctrl-C leaves the job running.
     """
     with session.mesh() as mesh:
         if followed:
@@ -81,12 +87,19 @@ def add(
 
 
 def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: Mapping[str, object]) -> Started:
-    if not paths or not collection:
-        raise click.UsageError("give a PATH (or - for standard input) and --collection NAME")
+    query = settings["web_search"]
+    if not (paths or query) or not collection:
+        raise click.UsageError("give a PATH, a URL (or - for standard input) and --collection NAME")
     chunking = _chunking(mesh, settings)
+    paths, urls = parted(paths)
+    if "-" in paths and (len(paths) > 1 or urls or query):
+        raise click.UsageError("- stands alone: standard input is one document")
+    if query:
+        urls += found(mesh, str(query), int(str(settings["results"])), agreed=bool(settings["yes"]))
+    pages = [mesh.index.add(collection, urls=urls, chunking=chunking)] if urls else []
+    if not paths:
+        return Started(pages)
     if "-" in paths:
-        if len(paths) > 1:
-            raise click.UsageError("- stands alone: standard input is one document")
         content = {str(settings["name"]): standard_input("text")}
         return Started([mesh.index.add(collection, files=content, chunking=chunking)])
     include = settings["include"]
@@ -94,7 +107,7 @@ def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: M
     files = collect(paths, include)
     for entry in files.left_out:
         show.note(f"left out: {entry}")
-    return Started(_upload(mesh, files, collection, chunking), files.left_out)
+    return Started(pages + _upload(mesh, files, collection, chunking), files.left_out)
 
 
 def _chunking(mesh: Ragq, settings: Mapping[str, object]) -> Chunking:

@@ -85,6 +85,8 @@ def _print_citations(answer: Answer) -> None:
         click.echo()
     for citation in answer.citations:
         click.echo(f"[{citation.marker}] {show.place(citation.document, citation.page, citation.heading)}")
+        if citation.source:
+            click.echo(f"    {citation.source}")
         click.echo(f"    “{show.snippet(citation.quote or citation.text)}”")
 
 

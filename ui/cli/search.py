@@ -40,6 +40,8 @@ def _print(found: Hits) -> None:
         where = show.place(hit.document, hit.page, hit.heading)
         click.echo(f"{rank:>2}. {hit.score:.4f} {hit.score_kind}  {where}{_signals(hit)}")
         click.echo(f"    {show.snippet(hit.text)}")
+        if hit.source:
+            click.echo(f"    {hit.source}")
     if not found.hits:
         click.echo("nothing found")
     for text in found.notes:

@@ -11,7 +11,7 @@ from ui import session
 from ui.parts.banner import failure
 from ui.parts.chunks import chunks, forget
 from ui.parts.prose import prose
-from ui.prose import escaped
+from ui.prose import escaped, shortened
 from ui.views import passage as view
 
 PDF = "application/pdf"
@@ -67,6 +67,8 @@ def _content(shown: view.Shown) -> None:
     st.markdown(f"**{escaped(shown.document)}**")
     if shown.place:
         st.caption(escaped(shown.place))
+    if shown.source.startswith(("http://", "https://")):
+        st.link_button(shortened(shown.source, 60), shown.source, type="tertiary", icon=":material/open_in_new:")
     prose(shown.blocks, key="passage", is_source=True)
     if shown.document_id and st.button(words("passage.open"), icon=":material/list:", type="tertiary"):
         _close()

@@ -11,6 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from clients.errors import RagqError
 from clients.index import Chunking, Collection, Job, Text
+from clients.web import WebResult
 from ui import session
 from ui.labels import Labels
 from ui.parts import jobs
@@ -24,6 +25,11 @@ ROOTS = """index:
   roots: [/srv/documents]
 """
 
+WEB = """index:
+  web:
+    enabled: true
+"""
+
 UPLOADER = """<style>
 section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p {{ font-size: 0; }}
 section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p::after
@@ -34,7 +40,7 @@ section:has([data-testid="stFileUploaderDropzoneInstructions"]) button p::after
 
 
 def page() -> None:
-    """Three ways in, how texts are cut, and the jobs under way."""
+    """Four ways in, how texts are cut, and the jobs under way."""
     words = session.labels()
     st.header(words("ingest.title"), anchor=False)
     collection = session.collection()
@@ -42,11 +48,15 @@ def page() -> None:
         _first(words)
         return
     st.caption(escaped(words("ingest.into", title=title_of(collection))))
-    upload, typed, path = st.tabs([words("ingest.upload"), words("ingest.type"), words("ingest.path")])
+    upload, typed, web, path = st.tabs(
+        [words("ingest.upload"), words("ingest.type"), words("ingest.web"), words("ingest.path")]
+    )
     with upload:
         _upload(collection, words)
     with typed:
         _type(collection, words)
+    with web:
+        _web(collection, words)
     with path:
         _path(collection, words)
     jobs.progress()
@@ -157,6 +167,52 @@ def _type(collection: Collection, words: Labels) -> None:
         if _done(lambda: session.desk().mesh.index.add(collection.name, texts=[named], chunking=chunking), words):
             tab.num_uploads += 1
             st.rerun()
+
+
+def _web(collection: Collection, words: Labels) -> None:
+    settings, tab = session.desk().mesh.config.index.web, session.tab()
+    if not settings.enabled:
+        said = f"**{escaped(words('ingest.no_web'))}**  \n{escaped(words('ingest.no_web_text'))}"
+        st.info(said, icon=":material/public_off:")
+        st.code(WEB, language="yaml")
+        return
+    typed = st.text_area(
+        words("ingest.urls"), key=f"urls-{tab.num_uploads}", height=100, placeholder="https://example.org/article",
+        help=words("ingest.urls_help"),
+    )  # fmt: skip
+    urls = [*view.lines_of(typed), *(_search(words) if settings.search else [])]
+    chunking = _cut(words, "web")
+    is_ready = bool(urls) and chunking is not None
+    if st.button(words("ingest.add"), type="primary", icon=":material/add:", disabled=not is_ready, key="add-web"):
+        assert chunking is not None
+        if _done(lambda: session.desk().mesh.index.add(collection.name, urls=urls, chunking=chunking), words):
+            tab.num_uploads += 1
+            st.rerun()
+
+
+def _search(words: Labels) -> list[str]:
+    """The addresses that were chosen among the results of a web search."""
+    tab = session.tab()
+    query = st.text_input(words("ingest.web_query"), key=f"web-query-{tab.num_uploads}", max_chars=500).strip()
+    if not query:
+        return []
+    if tab.web_query != query:
+        try:
+            tab.web_found = session.desk().mesh.index.web_search(query)
+        except RagqError as error:
+            banner(Banner(words("banner.failed", message=error.message), error.help))
+            return []
+        tab.web_query = query
+    if not tab.web_found:
+        st.caption(words("ingest.web_nothing"))
+        return []
+    st.caption(words("ingest.web_results"))
+    return [page.url for page in tab.web_found if _is_chosen(page)]
+
+
+def _is_chosen(page: WebResult) -> bool:
+    shown = f"**{escaped(shortened(page.title, 100))}**  \n{escaped(page.url)}"
+    return bool(st.checkbox(shown, key=f"web-{page.url}", help=escaped(page.text) or None))
 
 
 def _path(collection: Collection, words: Labels) -> None:

@@ -55,12 +55,14 @@ class Shown:
 
     Attributes:
         document_id: empty when the passage is not in the collection any more.
+        source: URL of the web page that the document is; empty for all else.
     """
 
     document: str
     document_id: str
     place: str
     blocks: list[Block]
+    source: str = ""
 
 
 def shown(target: Target, passage: Passage, labels: Labels) -> Shown:
@@ -71,7 +73,8 @@ def shown(target: Target, passage: Passage, labels: Labels) -> Shown:
     blocks = [Block([Span(before)], "quiet")] if before else []
     blocks.append(Block(marked(chunk.text, target)))
     blocks += [Block([Span(after)], "quiet")] if after else []
-    return Shown(passage.document.name, passage.document.id, place(chunk.page, chunk.heading, labels), blocks)
+    document = passage.document
+    return Shown(document.name, document.id, place(chunk.page, chunk.heading, labels), blocks, document.source)
 
 
 def remembered(target: Target, labels: Labels) -> Shown:

@@ -55,6 +55,7 @@ from clients.llm import (
     Token,
     Usage,
 )
+from clients.web import AddUrls, WebResult, WebResults, WebSearch
 from clients.wire import Nothing
 
 DIM = 64
@@ -190,6 +191,14 @@ class IndexSide:
     def add_texts(self, request: AddTexts) -> JobRecord:
         self.requests.append(request)
         return self._add(request.collection, [(t.name, t.text) for t in request.texts])
+
+    def add_urls(self, request: AddUrls) -> JobRecord:
+        self.requests.append(request)
+        return self._add(request.collection, [(url, url) for url in request.urls])
+
+    def web_search(self, request: WebSearch) -> WebResults:
+        pages = [WebResult(f"Page {n}", f"https://example.org/{n}", request.query) for n in range(request.count)]
+        return WebResults([] if request.query == "nothing" else pages, "desk")
 
     def _add(self, collection: str, texts: list[tuple[str, str]]) -> JobRecord:
         if collection not in self.held:

@@ -154,3 +154,30 @@ def test_files_are_read_when_their_turn_comes(folder: Path) -> None:
     assert files["one.md"] == b"changed later"
     assert files.num_bytes == len("changed later") + len("second note")
     assert [len(part) for part in files.parts(1)] == [1, 1]
+
+
+def test_addresses_among_the_paths_are_fetched_by_the_service(ragq: Run, desk: Desk, folder: Path) -> None:
+    result = ragq("add", folder / "one.md", "https://example.org/a", "HTTP://example.org/b", "-c", "notes")
+    assert result.exit_code == 0, result.output
+    pages, files = desk.index_side.requests
+    assert pages.urls == ["https://example.org/a", "HTTP://example.org/b"]
+    assert [upload.name for upload in files.uploads] == ["one.md"]
+    assert "3 added of 3 documents" in result.stdout
+
+
+def test_what_a_web_search_finds_is_listed_and_added_when_somebody_agrees(ragq: Run, desk: Desk) -> None:
+    refused = ragq("add", "--web-search", "ships", "--results", "2", "-c", "notes")
+    assert isinstance(refused.exception, BadRequest)
+    assert "--yes adds what was found" in refused.exception.help
+    assert desk.index_side.requests == []
+    result = ragq("add", "--web-search", "ships", "--results", "2", "--yes", "-c", "notes")
+    assert result.exit_code == 0, result.output
+    assert "1. Page 0" in result.stderr
+    assert desk.index_side.requests[0].urls == ["https://example.org/0", "https://example.org/1"]
+    nothing = ragq("add", "--web-search", "nothing", "--yes", "-c", "notes")
+    assert "found nothing" in str(nothing.exception)
+
+
+def test_standard_input_and_pages_do_not_mix(ragq: Run, desk: Desk) -> None:
+    assert ragq("add", "-", "https://example.org/a", "-c", "notes", stdin="text").exit_code == 2
+    assert desk.index_side.requests == []
