@@ -21,8 +21,12 @@ IN_USE = """SELECT 1 FROM chunks c CROSS JOIN documents d ON d.id = c.document_i
 WHERE c.entry = ? AND c.is_enabled AND d.collection_id = ? AND d.status IN ('ready', 'embedding')"""
 # CROSS JOIN keeps the order of the tables: an entry's chunks are read newest first, and no more of them than needed.
 SEARCHED = """chunks c CROSS JOIN documents d ON d.id = c.document_id
-WHERE c.entry = w.value AND c.is_enabled AND d.collection_id = :shelf AND d.status = 'ready'"""
-NEWEST = f"""SELECT c.*, d.name AS document, d.source,
+WHERE c.entry = w.value AND c.is_enabled AND d.collection_id = :shelf AND d.status = 'ready'
+AND c.document_id NOT IN (SELECT value FROM json_each(:without))"""
+NEWEST = f"""SELECT c.*, d.name AS document, d.source FROM json_each(:ids) w
+JOIN chunks c ON c.key = (SELECT c.key FROM {SEARCHED} ORDER BY c.key DESC LIMIT 1)
+JOIN documents d ON d.id = c.document_id"""  # noqa: S608 - made of the constants above
+COPIES = f"""SELECT c.*, d.name AS document, d.source,
 (SELECT count(*) FROM (SELECT 1 FROM {SEARCHED} LIMIT {MAX_COUNTED})) AS num_copies
 FROM json_each(:ids) w JOIN chunks c ON c.key IN (SELECT c.key FROM {SEARCHED} ORDER BY c.key DESC LIMIT :limit)
 JOIN documents d ON d.id = c.document_id ORDER BY c.key DESC"""  # noqa: S608 - made of the constants above
@@ -97,11 +101,24 @@ class Entries:
             content = content_of(row["text"], row["heading"])
             yield Entry(row["entry"], content, np.frombuffer(row["vector"], np.float32))
 
-    def found(self, collection_id: int, ids: Iterable[str], limit: int = 1) -> dict[str, list[Found]]:
-        """The newest chunks of each entry that searches may find, up to ``limit``; entries without any are left out."""
-        rows = self._database.read().execute(
-            NEWEST, {"shelf": collection_id, "ids": json.dumps(list(ids)), "limit": limit}
-        )
+    def found(self, collection_id: int, ids: Iterable[str], without: Sequence[str] = ()) -> dict[str, Found]:
+        """The newest chunk of each entry that searches may find, not counted; entries without any are left out.
+
+        Args:
+            collection_id: the collection's number.
+            ids: of the entries.
+            without: chunks of these documents do not count.
+        """
+        given = {"shelf": collection_id, "ids": json.dumps(list(ids)), "without": json.dumps(list(without))}
+        rows = self._database.read().execute(NEWEST, given)
+        return {row["entry"]: Found(chunk_of(row), row["document"], source=row["source"]) for row in rows}
+
+    def copies(
+        self, collection_id: int, ids: Iterable[str], limit: int, without: Sequence[str] = ()
+    ) -> dict[str, list[Found]]:
+        """As found, the newest chunks of each entry up to ``limit``, and how many there are."""
+        given = {"shelf": collection_id, "ids": json.dumps(list(ids)), "without": json.dumps(list(without))}
+        rows = self._database.read().execute(COPIES, {**given, "limit": limit})
         found: dict[str, list[Found]] = {}
         for row in rows:
             found.setdefault(row["entry"], []).append(

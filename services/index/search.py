@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -100,26 +100,19 @@ class Searcher:
         return vector
 
     def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
-        known = self._found(shelf, {id_ for scores in trail.signals.values() for id_ in scores}, request)
+        entries, candidates = self._catalog.documents.entries, {id_ for s in trail.signals.values() for id_ in s}
+        known = entries.found(shelf.id, candidates, request.without)
         for name, scores in trail.signals.items():
             trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
         order, kind = _order(request, trail.signals)
         if request.rerank and order:
             call.check()
             with trail.timed("rerank"):
-                order, kind = self._reranking.apply(
-                    request, order, kind, {id_: copies[0] for id_, copies in known.items()}, trail, call
-                )
-        hits = _hits(list(order.items())[: request.top_k], kind, known, trail.signals)[: request.top_k]
+                order, kind = self._reranking.apply(request, order, kind, known, trail, call)
+        best = list(order.items())[: request.top_k]
+        copies = entries.copies(shelf.id, [id_ for id_, _ in best], request.copies, request.without)
+        hits = _hits(best, kind, copies, trail.signals)[: request.top_k]
         return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes)
-
-    def _found(self, shelf: Shelf, ids: Iterable[str], request: Search) -> dict[str, list[Found]]:
-        known = self._catalog.documents.entries.found(shelf.id, ids, request.copies)
-        if not request.without:
-            return known
-        left_out = frozenset(request.without)
-        seen = {id_: [f for f in copies if f.chunk.document_id not in left_out] for id_, copies in known.items()}
-        return {id_: copies for id_, copies in seen.items() if copies}
 
     def _coverage(self, shelf: Shelf, question: str, hits: Sequence[Hit]) -> float:
         """Share of the question's telling words, weighed by rarity, that the best hits contain."""
@@ -158,7 +151,7 @@ def _order(request: Search, signals: Signals) -> tuple[dict[str, float], HitScor
 def _hits(
     order: Sequence[tuple[str, float]],
     kind: HitScore,
-    known: Mapping[str, Sequence[Found]],
+    copies: Mapping[str, Sequence[Found]],
     signals: Signals,
 ) -> list[Hit]:
     """The chunks of the entries in their order; those of one entry follow one another."""
@@ -167,7 +160,7 @@ def _hits(
     for id_, score in order:
         scores_of = {name: scores[id_] for name, scores in signals.items() if id_ in scores}
         ranks_of = {name: place[id_] for name, place in places.items() if id_ in place}
-        for found in known[id_]:
+        for found in copies.get(id_, ()):
             chunk = found.chunk
             hits.append(
                 Hit(

@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def of_document(desk: Desk, name: str) -> list[str]:
     return [chunk.id for chunk in desk.call(CHUNKS, ListChunks(document.id)).chunks]
 
 
-def names(desk: Desk, query: str, **more: int) -> list[str]:
+def names(desk: Desk, query: str, **more: Any) -> list[str]:
     return [hit.document for hit in desk.search(query, rerank=False, **more).hits]
 
 
@@ -67,6 +68,10 @@ def test_every_document_with_an_equal_chunk_can_be_asked_for(desk: Desk) -> None
     desk.add_and_wait(*(Text(f"{n}.txt", f"{FOOTER}\n# {n}") for n in range(5)), chunking=BY_LINE)
     assert sorted(names(desk, FOOTER, copies=5, top_k=5)) == [f"{n}.txt" for n in range(5)]
     assert len(names(desk, FOOTER, copies=5, top_k=3)) == 3
+    ids = [d.id for d in desk.documents().documents]
+    assert len(names(desk, FOOTER, copies=5, top_k=5, without=ids[:3])) >= 2
+    (hit, *_) = desk.search(FOOTER, without=ids[:3]).hits
+    assert (hit.text, hit.num_copies, hit.document_id in ids[3:]) == (FOOTER, 2, True)
     with pytest.raises(BadRequest, match="copies"):
         desk.search(FOOTER, copies=0)
 
@@ -132,7 +137,7 @@ class Shelves:
         texts = {text for texts in self.there.values() for text in texts}
         wanted = {entry_id(text, "") for text in texts}
         assert self.store.ids(self.shelf.key) == self.keywords.of(self.shelf.key).ids() == wanted
-        found = self.catalog.documents.entries.found(self.shelf.id, wanted, 1000)
+        found = self.catalog.documents.entries.copies(self.shelf.id, wanted, 1000)
         for text in texts:
             copies = found[entry_id(text, "")]
             assert len(copies) == copies[0].num_copies == sum(own.count(text) for own in self.there.values())
@@ -194,6 +199,21 @@ def test_a_deletion_between_two_slices_takes_nothing_from_the_document_on_its_wa
     shelves.close()
 
 
+def take_back(path: Path, version: int) -> None:
+    """Write records as a former schema had them."""
+    old = sqlite3.connect(path.with_suffix(".old"), isolation_level=None)
+    old.executescript("".join(MIGRATIONS[:version]) + f"PRAGMA user_version = {version};")
+    old.execute("ATTACH ? AS now", (str(path),))
+    tables = "SELECT name FROM {}.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    there = {row[0] for row in old.execute(tables.format("now"))}
+    for (table,) in old.execute(tables.format("main")).fetchall():
+        if table in there:
+            columns = ", ".join(f'"{row[1]}"' for row in old.execute(f"PRAGMA main.table_info({table})"))
+            old.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
+    old.close()
+    path.with_suffix(".old").replace(path)
+
+
 def test_records_and_stores_of_the_former_schema_are_brought_along(
     open_desk: Callable[..., Desk], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -211,16 +231,7 @@ def test_records_and_stores_of_the_former_schema_are_brought_along(
     words.drop(shelf.key)
     words.update(shelf.key, [Entry(id_, FOOTER, vector) for id_, vector in zip(ids, vectors, strict=True)])
     desk.close()
-    with sqlite3.connect(tmp_path / "home" / "index" / "records.sqlite") as records:
-        records.executescript(
-            """DROP INDEX chunks_of_entry; ALTER TABLE chunks DROP COLUMN entry; DROP TABLE stale_entries;
-            DROP TABLE calibrations; DROP TABLE pages; ALTER TABLE job_items DROP COLUMN url;
-            ALTER TABLE documents DROP COLUMN source; ALTER TABLE documents DROP COLUMN fetched_at;
-            CREATE TABLE stale_chunks (collection_id INTEGER NOT NULL, chunk_id TEXT NOT NULL,
-                PRIMARY KEY (collection_id, chunk_id)) WITHOUT ROWID;
-            PRAGMA user_version = 2;"""
-        )
-    records.close()
+    take_back(tmp_path / "home" / "index" / "records.sqlite", 2)
     desk = open_desk(store="chroma")
     assert f"are brought to schema {len(MIGRATIONS)}" in caplog.text
     assert "4 vectors and 4 keyword entries written anew" in caplog.text
