@@ -77,8 +77,8 @@ def written(name: str, found: list[Case], fits: list[Calibration], place: str) -
     quality = first.quality
     yield f"`benchmarks/calibration.py`, {name}, {first.scorers}; {place}. {num_found} of the claims have their"
     yield "abstract among the passages found. The figures are of the half of the questions that was not fitted to:"
-    yield f"{quality.num_answerable} claims, {quality.num_hard} without their abstracts, {quality.num_easy} questions of"
-    yield f"XQuAD; mix {', '.join(map(str, first.mix))}; 95 % intervals by bootstrap over questions."
+    yield f"{quality.num_answerable} claims, {quality.num_hard} without their abstracts and {quality.num_easy}"
+    yield f"questions of XQuAD; mix {', '.join(map(str, first.mix))}; 95 % intervals by bootstrap over questions."
     yield ""
     yield f"| held-out half | {' | '.join(fit.target for fit in fits)} |"
     yield "|---" * (1 + len(fits)) + "|"
