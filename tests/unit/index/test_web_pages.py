@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sqlite3
 import time
@@ -14,7 +15,7 @@ import pytest
 from clients import index as contract
 from clients import web
 from clients.config import Web
-from clients.errors import BadRequest, Forbidden
+from clients.errors import BadRequest, Forbidden, MissingExtra
 from clients.index import JobRecord, Text
 from services.index.schema import MIGRATIONS, Database
 from tests.unit.index.site import Site, Visit, running_site
@@ -278,3 +279,12 @@ def test_records_of_the_schema_before_keep_their_documents_and_jobs(tmp_path: Pa
     assert (waiting.path, waiting.url) == ("/a", "")
     assert catalog.versions.held(1, "http://x/") is None
     database.close()
+
+
+def test_ddgs_without_its_package_says_what_to_install(open_desk: Callable[..., Any]) -> None:
+    if importlib.util.find_spec("ddgs"):
+        pytest.skip("ddgs is installed here")
+    desk = open_desk(web=Web(enabled=True, search="ddgs"))
+    with pytest.raises(MissingExtra) as refused:
+        desk.call(web.WEB_SEARCH, web.WebSearch("ships"))
+    assert "ragq[web]" in refused.value.help
