@@ -8,6 +8,7 @@ from typing import Literal
 from .documents import Document
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Strategy = Literal["sentences", "paragraphs", "cells"]
 UPLOAD_PART_BYTES = 1 << 20
 DEFAULT_CHUNK_SIZE = 512
 DEFAULT_OVERLAP = 64
@@ -21,12 +22,15 @@ class Chunking:
     Attributes:
         size: longest chunk, in characters of Latin script; a CJK character counts as two.
         overlap: characters repeated from the chunk before, at a sentence start; less than ``size``.
-        by_line: each non-empty line is one chunk (hand-typed lists).
+        by_line: each non-empty line is one chunk (hand-typed lists); a row of a table is a line.
+        strategy: ``sentences`` fills chunks of ``size`` with whole sentences; ``paragraphs`` joins whole paragraphs
+            to 50 to 200 words, whatever ``size`` says; ``cells`` makes each cell of a table a chunk.
     """
 
     size: int = DEFAULT_CHUNK_SIZE
     overlap: int = DEFAULT_OVERLAP
     by_line: bool = False
+    strategy: Strategy = "sentences"
 
 
 @dataclass(frozen=True, slots=True)

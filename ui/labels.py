@@ -266,6 +266,14 @@ TABLE: dict[str, tuple[str, str]] = {
         "For safety the service reads only below allowed directories. Name them in ragq.yml and start again:",
     ),
     "ingest.cutting": ("分块设置", "How texts are cut"),
+    "ingest.strategy": ("一个分块是", "A chunk is"),
+    "ingest.strategy_help": (
+        "段落不受分块长度限制；单元格适合表格。",
+        "Paragraphs go by words, not by the size below; cells suit tables.",
+    ),
+    "strategy.sentences": ("若干句子", "sentences up to the size"),
+    "strategy.paragraphs": ("完整段落（50 至 200 词）", "whole paragraphs, 50 to 200 words"),
+    "strategy.cells": ("表格的一个单元格", "a cell of a table"),
     "ingest.size": ("分块长度", "Chunk size"),
     "ingest.size_help": (
         "以拉丁字符计，一个汉字算两个。越小定位越准，越大上下文越完整。",

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clients.errors import BadRequest
 from clients.index import Chunking
 
 from .chunks import Piece
 from .loaders import Heading, Loaded
+from .paragraphs import passages
+from .regions import regions
 from .sentences import cut_to_width, line_spans, sentences, width
 
 MIN_SIZE, MAX_SIZE = 16, 20_000
 SEPARATOR = " > "
 SCRAP = 0.25
+MAX_LABEL_CHARS = 80
+# Cells as the loaders write them; a bar inside a cell has a backslash before it.
+BAR = re.compile(r"(?<!\\) \| ")
+RULE = re.compile(r"-{3}(?: \| -{3})+\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +54,68 @@ def check(chunking: Chunking) -> None:
             f"an overlap of {chunking.overlap} with chunks of {chunking.size}: it is at least 0 and less than the size",
             help="an eighth of the size is a good overlap",
         )
+    if chunking.by_line and chunking.strategy != "sentences":
+        raise BadRequest(f"by_line and strategy '{chunking.strategy}' exclude each other", help="leave one of them out")
+
+
+def of_record(row: sqlite3.Row) -> Chunking:
+    """How a document or a job on record is cut."""
+    return Chunking(row["size"], row["overlap"], bool(row["by_line"]), row["strategy"])
+
+
+def values_of(chunking: Chunking) -> tuple[int, int, bool, str]:
+    """What is put on record: size, overlap, by_line, strategy."""
+    return chunking.size, chunking.overlap, chunking.by_line, chunking.strategy
 
 
 def chunk(document: Loaded, chunking: Chunking) -> Iterator[Piece]:
     """Cut a document.
 
     Every character but white space is in a chunk, ``text[start:end]`` is the chunk's text, and no
-    chunk is wider than ``chunking.size``. With ``by_line`` each line that is not empty is a chunk.
+    chunk is wider than ``chunking.size``. With ``by_line`` each line that is not empty is a chunk. Passages
+    of whole paragraphs are as long as their words allow, whatever the size; the bars between cells are in no chunk.
 
     Raises:
         BadRequest: size and overlap do not fit.
     """
     check(chunking)
     marks = _Marks(document)
-    if chunking.by_line:
-        spans = _by_line(document, chunking.size)
-    else:
-        spans = _packed(_units(document, chunking.size), chunking, document.pages)
-    for start, end in spans:
+    for start, end in _spans(document, chunking):
         if piece := marks.piece(start, end):
-            yield piece
+            yield _in_row(document.text, piece) if chunking.strategy == "cells" else piece
+
+
+def _spans(document: Loaded, chunking: Chunking) -> Iterator[tuple[int, int]]:
+    if chunking.strategy == "paragraphs":
+        return passages(document)
+    if chunking.strategy == "cells":
+        return _by_cell(document, chunking.size)
+    if chunking.by_line:
+        return _by_line(document, chunking.size)
+    return _packed(_units(document, chunking.size), chunking, document.pages)
+
+
+def _by_cell(document: Loaded, size: int) -> Iterator[tuple[int, int]]:
+    """The cells of tables, which are lines elsewhere; the line below a table's titles says nothing."""
+    text = document.text
+    for start, end in line_spans(text, 0, len(text)):
+        if RULE.fullmatch(text, start, end):
+            continue
+        at = start
+        for bar in BAR.finditer(text, start, end):
+            yield from cut_to_width(text, at, bar.start(), size)
+            at = bar.end()
+        yield from cut_to_width(text, at, _trimmed(text, at, end), size)
+
+
+def _in_row(text: str, piece: Piece) -> Piece:
+    """A cell below what begins its row, which says what the value is of: ``Prices > Fruit: Apple``."""
+    begin = text.rfind("\n", 0, piece.start) + 1
+    bar = BAR.search(text, begin, piece.start)
+    if bar is None:
+        return piece
+    label = text[begin : bar.start()].strip()[:MAX_LABEL_CHARS]
+    return replace(piece, heading=SEPARATOR.join(filter(None, (piece.heading, label))))
 
 
 def _by_line(document: Loaded, size: int) -> Iterator[tuple[int, int]]:
@@ -109,7 +159,7 @@ def _repeat(held: list[Unit], room: int) -> list[Unit]:
 
 
 def _units(document: Loaded, size: int) -> Iterator[Unit]:
-    for start, end, kind in _regions(document):
+    for start, end, kind in regions(document):
         if kind == "block":
             yield from _whole(document.text, start, end, size)
         else:
@@ -141,21 +191,6 @@ def _unit(text: str, start: int, end: int, *, can_start: bool = True, is_heading
     full = text[start:end]
     full_width = width(full)
     return Unit(start, end, full_width - (len(full) - len(full.rstrip())), full_width, can_start, is_heading)
-
-
-def _regions(document: Loaded) -> Iterator[tuple[int, int, str]]:
-    """The text from end to end as plain text, headings and blocks."""
-    marked = [(h.start, h.end, "heading") for h in document.headings] + [(s, e, "block") for s, e in document.blocks]
-    at = 0
-    for start, end, kind in sorted(marked):
-        if start < at:
-            continue
-        if at < start:
-            yield at, start, "text"
-        yield start, end, kind
-        at = end
-    if at < len(document.text):
-        yield at, len(document.text), "text"
 
 
 def _trimmed(text: str, start: int, end: int) -> int:

@@ -13,6 +13,7 @@ from clients.index import Chunking, Document, ListDocuments, Status
 from clients.index import Documents as DocumentPage
 from clients.wire import Clock
 
+from .chunking import of_record, values_of
 from .chunks import Chunks, Piece
 from .entries import Entries
 from .items import close_items
@@ -96,12 +97,12 @@ class Documents:
         if not new.source:
             # What a person gave is theirs: it does not go when a page of the same content changes.
             tx.execute("UPDATE documents SET source = '', fetched_at = 0 WHERE id = ?", (id_,))
-        if _chunking(row) == chunking and row["status"] not in ("failed", "cancelled"):
+        if of_record(row) == chunking and row["status"] not in ("failed", "cancelled"):
             return id_, row["status"] != "ready"
         self.requeue(tx, id_)
         tx.execute(
-            "UPDATE documents SET size = ?, overlap = ?, by_line = ? WHERE id = ?",
-            (chunking.size, chunking.overlap, chunking.by_line, id_),
+            "UPDATE documents SET size = ?, overlap = ?, by_line = ?, strategy = ? WHERE id = ?",
+            (*values_of(chunking), id_),
         )
         return id_, True
 
@@ -109,11 +110,11 @@ class Documents:
         now = self._clock()
         tx.execute(
             """INSERT INTO documents (id, collection_id, name, media_type, sha256, size_bytes, status, size, overlap,
-            by_line, created_at, updated_at, source, fetched_at)
-            VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)""",
+            by_line, strategy, created_at, updated_at, source, fetched_at)
+            VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 id_, collection_id, new.name, new.media_type, new.sha256, new.size_bytes,
-                chunking.size, chunking.overlap, chunking.by_line, now, now, new.source, new.fetched_at,
+                *values_of(chunking), now, now, new.source, new.fetched_at,
             ),
         )  # fmt: skip
 
@@ -280,15 +281,11 @@ class Documents:
         return [row[0] for row in rows]
 
 
-def _chunking(row: sqlite3.Row) -> Chunking:
-    return Chunking(row["size"], row["overlap"], bool(row["by_line"]))
-
-
 def _work(row: sqlite3.Row) -> Work:
     return Work(
         id=row["id"], collection_id=row["collection_id"], name=row["name"], media_type=row["media_type"],
         sha256=row["sha256"], size_bytes=row["size_bytes"], status=cast("Status", row["status"]),
-        num_chunks=row["num_chunks"], num_embedded=row["num_embedded"], chunking=_chunking(row),
+        num_chunks=row["num_chunks"], num_embedded=row["num_embedded"], chunking=of_record(row),
     )  # fmt: skip
 
 

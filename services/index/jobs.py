@@ -13,6 +13,7 @@ from clients.errors import BadRequest, NotFound
 from clients.index import Chunking, Document, JobRecord, JobStatus
 from clients.wire import Clock
 
+from .chunking import of_record, values_of
 from .documents import SELECT, Documents, Incoming
 from .items import close_items
 from .schema import Database
@@ -56,9 +57,9 @@ class Jobs:
         now = self._clock()
         tx.execute(
             """INSERT INTO jobs
-            (id, collection_id, collection, status, size, overlap, by_line, stage, created_at, updated_at)
-            VALUES (?, ?, ?, 'queued', ?, ?, ?, 'waiting for its turn', ?, ?)""",
-            (job.id, collection_id, collection, chunking.size, chunking.overlap, chunking.by_line, now, now),
+            (id, collection_id, collection, status, size, overlap, by_line, strategy, stage, created_at, updated_at)
+            VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, 'waiting for its turn', ?, ?)""",
+            (job.id, collection_id, collection, *values_of(chunking), now, now),
         )
         return job
 
@@ -117,10 +118,7 @@ class Jobs:
     def unfinished(self) -> list[OpenJob]:
         """Jobs with work left, oldest first."""
         rows = self._database.read().execute("SELECT * FROM jobs WHERE status IN ('queued', 'running') ORDER BY number")
-        return [
-            OpenJob(r["id"], r["collection_id"], r["collection"], Chunking(r["size"], r["overlap"], bool(r["by_line"])))
-            for r in rows
-        ]
+        return [OpenJob(r["id"], r["collection_id"], r["collection"], of_record(r)) for r in rows]
 
     def adopt(self) -> int:
         """Give unfinished documents that no job waits for to new jobs, and forget old jobs; how many there were."""
@@ -162,7 +160,7 @@ class Jobs:
         return job
 
     def _reopen(self, tx: sqlite3.Connection, row: sqlite3.Row) -> OpenJob:
-        chunking = Chunking(row["size"], row["overlap"], bool(row["by_line"]))
+        chunking = of_record(row)
         job = self.open(tx, row["collection_id"], row["collection"], chunking)
         self._insert(tx, job.id, row["id"], Incoming(row["name"], row["media_type"], row["sha256"], row["size_bytes"]))
         return job

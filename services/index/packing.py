@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from clients.ingest import Strategy
 from clients.transfer import Export, Piece
 
 from .catalog import Catalog, Shelf
@@ -60,6 +61,7 @@ class PackedDocument:
     overlap: int
     by_line: bool
     created_at: float
+    strategy: Strategy = "sentences"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Packer:
 def _documents(read: sqlite3.Connection, shelf: Shelf) -> list[sqlite3.Row]:
     """What is ready with its chunks, everything else without."""
     return read.execute(
-        """SELECT id, name, media_type, sha256, size_bytes, language, size, overlap, by_line, created_at,
+        """SELECT id, name, media_type, sha256, size_bytes, language, size, overlap, by_line, strategy, created_at,
         CASE WHEN status = 'ready' THEN num_chunks ELSE 0 END AS num_chunks
         FROM documents WHERE collection_id = ? AND status != 'cancelled' ORDER BY created_at, id""",
         (shelf.id,),
@@ -165,7 +167,7 @@ def _chunks(read: sqlite3.Connection, document: sqlite3.Row) -> Iterator[sqlite3
 def _document(row: sqlite3.Row) -> PackedDocument:
     return PackedDocument(
         row["name"], row["media_type"], row["sha256"], row["size_bytes"], row["language"], row["num_chunks"],
-        row["size"], row["overlap"], bool(row["by_line"]), row["created_at"],
+        row["size"], row["overlap"], bool(row["by_line"]), row["created_at"], row["strategy"],
     )  # fmt: skip
 
 

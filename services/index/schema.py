@@ -93,7 +93,12 @@ CREATE TABLE pages (
     PRIMARY KEY (collection_id, url, document_id)) WITHOUT ROWID;
 CREATE INDEX pages_of_document ON pages(document_id);
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES)
+# How a document is cut beside its size: by sentences, paragraphs or cells.
+STRATEGIES = """
+ALTER TABLE documents ADD COLUMN strategy TEXT NOT NULL DEFAULT 'sentences';
+ALTER TABLE jobs ADD COLUMN strategy TEXT NOT NULL DEFAULT 'sentences';
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES)
 log = logging.getLogger(__name__)
 
 

@@ -113,7 +113,7 @@ class Unpacker:
         vectors: Iterator[bytes],
     ) -> None:
         has_original = self._keep(tx, file, document)
-        chunking = Chunking(document.size, document.overlap, document.by_line)
+        chunking = Chunking(document.size, document.overlap, document.by_line, document.strategy)
         new = Incoming(document.name, document.media_type, document.sha256, document.size_bytes)
         if not document.num_chunks:
             if has_original:

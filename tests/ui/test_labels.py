@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from clients.answers import Route
-from clients.index import HitScore, JobStatus, Status
+from clients.index import HitScore, JobStatus, Status, Strategy
 from ui.labels import LANGUAGES, TABLE, Labels, language_of
 from ui.questions import SUGGESTIONS
 
@@ -28,6 +28,7 @@ SHOWS = {
 # Keys that are put together from a service's word.
 FAMILIES = {
     "status.": get_args(Status),
+    "strategy.": get_args(Strategy),
     "jobs.": [status for status in get_args(JobStatus) if status != "running"],
     "stage.": [
         "waiting_for_its_turn",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast, get_args
 
 import click
 
 from clients.errors import ConfigError
-from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, Chunking, Job
+from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, Chunking, Job, Strategy
 from clients.mesh import Ragq
 from clients.web import MAX_RESULTS
 
@@ -44,6 +45,13 @@ class Started:
 )
 @click.option("--overlap", type=click.IntRange(min=0), metavar="N", help="Characters repeated from the chunk before.")
 @click.option("--by-line", is_flag=True, help="Every non-empty line is one chunk.")
+@click.option(
+    "--strategy",
+    type=click.Choice(get_args(Strategy)),
+    default="sentences",
+    show_default=True,
+    help="What a chunk is: sentences up to the size, whole paragraphs of 50 to 200 words, or a cell of a table.",
+)
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Of a directory, only such files: '*.md'. May be repeated."
 )
@@ -122,7 +130,7 @@ def _chunking(mesh: Ragq, settings: Mapping[str, object]) -> Chunking:
         raise ConfigError(
             f"--overlap {overlap} is not less than --chunk-size {size}", help="a tenth of the size is usual"
         )
-    return Chunking(size, overlap, bool(settings["by_line"]))
+    return Chunking(size, overlap, bool(settings["by_line"]), strategy=cast("Strategy", settings["strategy"]))
 
 
 def _upload(mesh: Ragq, files: Files, collection: str, chunking: Chunking) -> list[Job]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from typing import get_args
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from clients.errors import RagqError
-from clients.index import Chunking, Collection, Job, Text
+from clients.index import Chunking, Collection, Job, Strategy, Text
 from clients.web import WebResult
 from ui import session
 from ui.labels import Labels
@@ -72,6 +73,10 @@ def _cut(words: Labels, key: str, *, by_line: bool = False) -> Chunking | None:
     """The numbers of the form; None while they cannot be."""
     index = session.desk().mesh.config.index
     with st.expander(words("ingest.cutting"), icon=":material/content_cut:"):
+        strategy = st.selectbox(
+            words("ingest.strategy"), get_args(Strategy), key=f"strategy-{key}",
+            format_func=lambda name: words.word("strategy", name), help=words("ingest.strategy_help"),
+        )  # fmt: skip
         left, right = st.columns(2)
         size = left.number_input(
             words("ingest.size"), view.MIN_SIZE, view.MAX_SIZE, index.chunk_size, 64, key=f"size-{key}",
@@ -81,7 +86,7 @@ def _cut(words: Labels, key: str, *, by_line: bool = False) -> Chunking | None:
             words("ingest.overlap"), 0, view.MAX_SIZE, index.overlap, 16, key=f"overlap-{key}",
             help=words("ingest.overlap_help"),
         )  # fmt: skip
-    cut = view.cut(int(size), int(overlap), words, by_line=by_line)
+    cut = view.cut(int(size), int(overlap), words, by_line=by_line, strategy=strategy)
     if cut.problem:
         st.error(escaped(cut.problem), icon=":material/error:")
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, FINISHED, Chunking, Document, JobRecord
+from clients.index import DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP, FINISHED, Chunking, Document, JobRecord, Strategy
 from ui import units
 from ui.labels import Labels
 from ui.told import told
@@ -23,9 +23,14 @@ class Cut:
     problem: str = ""
 
 
-def cut(size: int | None, overlap: int | None, labels: Labels, *, by_line: bool = False) -> Cut:
+def cut(
+    size: int | None, overlap: int | None, labels: Labels, *, by_line: bool = False, strategy: Strategy = "sentences"
+) -> Cut:
     """Check the numbers of the form."""
-    chunking = Chunking(size or DEFAULT_CHUNK_SIZE, DEFAULT_OVERLAP if overlap is None else overlap, by_line)
+    if by_line:
+        strategy = "sentences"
+    overlap = DEFAULT_OVERLAP if overlap is None else overlap
+    chunking = Chunking(size or DEFAULT_CHUNK_SIZE, overlap, by_line, strategy)
     if chunking.overlap >= chunking.size:
         return Cut(chunking, labels("ingest.bad_overlap", overlap=chunking.overlap, size=chunking.size))
     return Cut(chunking)

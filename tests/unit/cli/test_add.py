@@ -89,6 +89,11 @@ def test_standard_input_is_one_document(ragq: Run, desk: Desk) -> None:
     assert request.chunking.by_line
 
 
+def test_whole_paragraphs_can_be_asked_for(ragq: Run, desk: Desk) -> None:
+    assert ragq("add", "-", "-c", "c", "--strategy", "paragraphs", stdin="roses\n").exit_code == 0
+    assert desk.index_side.requests[0].chunking.strategy == "paragraphs"
+
+
 def test_empty_standard_input_is_refused(ragq: Run) -> None:
     assert isinstance(ragq("add", "-", "-c", "c", stdin=" \n").exception, BadRequest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,7 +14,8 @@ from clients.errors import BadRequest
 from clients.index import Chunking
 from services.index.chunking import chunk
 from services.index.chunks import Piece
-from services.index.loaders import Heading, Loaded, load_text
+from services.index.loaders import Heading, Loaded, load, load_text
+from services.index.paragraphs import MAX_WORDS, MIN_WORDS, num_words
 from services.index.sentences import sentences, width
 
 WORDS = st.text(alphabet='abcde XY.!?,;:。！？，、知识库检索\n\t-*#|`1.e"”」é\u3000👍', max_size=400)
@@ -31,6 +33,55 @@ def documents(draw: st.DrawFn) -> Loaded:
 def chunkings(draw: st.DrawFn) -> Chunking:
     size = draw(SIZES)
     return Chunking(size, draw(st.integers(0, size - 1)), draw(st.booleans()))
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents(), st.integers(1, 40))
+def test_passages_of_paragraphs_lose_nothing_and_keep_their_limits(document: Loaded, times: int) -> None:
+    text = document.text * times
+    document = replace(document, text=text)
+    pieces = list(chunk(document, Chunking(strategy="paragraphs")))
+    covered = set()
+    for piece in pieces:
+        assert text[piece.start : piece.end] == piece.text == piece.text.strip() != ""
+        assert num_words(piece.text) <= MAX_WORDS
+        assert not covered & set(range(piece.start, piece.end))
+        covered.update(range(piece.start, piece.end))
+    assert all(i in covered or c.isspace() for i, c in enumerate(text))
+    for before, after in pairwise(pieces):
+        both = num_words(before.text) + num_words(after.text)
+        # A word may go over the place where two sentences touch, and then counts once in their passage.
+        assert min(num_words(before.text), num_words(after.text)) >= MIN_WORDS / 2 or both > MAX_WORDS - MIN_WORDS
+
+
+def test_paragraphs_are_joined_until_there_are_fifty_words() -> None:
+    text = "# One\n\n" + "\n\n".join(["a few words here " * 5] * 4) + "\n\n# Two\n\n" + "知识" * 60
+    pieces = list(chunk(load_text(text, "a.md", "markdown"), Chunking(strategy="paragraphs")))
+    assert [round(num_words(piece.text)) for piece in pieces] == [62, 82]
+    assert pieces[1].text.startswith("a few words")
+    assert pieces[0].heading == "One"
+
+
+def test_a_paragraph_that_is_too_long_is_cut_at_sentences() -> None:
+    text = "This sentence has eight words, as you see. " * 60
+    pieces = list(chunk(load_text(text, "a"), Chunking(strategy="paragraphs")))
+    assert all(piece.text.startswith("This") and piece.text.endswith("see.") for piece in pieces)
+    assert all(50 <= num_words(piece.text) <= 200 for piece in pieces)
+
+
+def test_each_cell_is_a_chunk_below_its_row() -> None:
+    loaded = load(b"Fruit,Price,Note\nApple,3,red|round\nPear,4,\n", "a.csv", 1)
+    pieces = list(chunk(loaded, Chunking(strategy="cells")))
+    assert [(piece.text, piece.heading) for piece in pieces] == [
+        ("Fruit: Apple", ""), ("Price: 3", "Fruit: Apple"), ("Note: red\\|round", "Fruit: Apple"),
+        ("Fruit: Pear", ""), ("Price: 4", "Fruit: Pear"),
+    ]  # fmt: skip
+    assert all(loaded.text[piece.start : piece.end] == piece.text for piece in pieces)
+
+
+def test_lines_and_a_strategy_exclude_each_other() -> None:
+    with pytest.raises(BadRequest, match="exclude each other"):
+        list(chunk(load_text("x", "a"), Chunking(by_line=True, strategy="cells")))
 
 
 @settings(max_examples=400, deadline=None)

@@ -26,6 +26,7 @@ from clients.editing import (
 )
 from clients.errors import BadRequest, NotFound, RagqError, Unreachable
 from clients.index import Chunk, Chunking
+from services.index.chunking import of_record
 from services.index.schema import FIRST, Database
 from tests.unit.index.conftest import Desk, InProcess
 
@@ -276,4 +277,6 @@ def test_records_of_the_first_schema_are_taken_over(tmp_path: Path) -> None:
     database = Database(path)
     row = database.read().execute("SELECT * FROM chunks").fetchone()
     assert (row["text"], row["is_enabled"], row["as_cut"]) == ("An old text.", 1, None)
+    document = database.read().execute("SELECT * FROM documents").fetchone()
+    assert of_record(document) == Chunking(512, 64, by_line=False, strategy="sentences")
     database.close()
