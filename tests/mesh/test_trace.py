@@ -88,7 +88,7 @@ def test_a_request_of_another_system_can_be_looked_up_by_its_trace(toy_mesh: Liv
         pass
 
     def is_there() -> bool:
-        return "llm.models" in toy_mesh.run("trace", HEADER).stdout
+        return "llm.embed_model" in toy_mesh.run("trace", HEADER).stdout
 
     until(is_there)
     unknown = toy_mesh.run("trace", "f" * 32)
