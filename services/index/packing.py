@@ -62,6 +62,8 @@ class PackedDocument:
     by_line: bool
     created_at: float
     strategy: Strategy = "sentences"
+    source: str = ""
+    fetched_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def _documents(read: sqlite3.Connection, shelf: Shelf) -> list[sqlite3.Row]:
     """What is ready with its chunks, everything else without."""
     return read.execute(
         """SELECT id, name, media_type, sha256, size_bytes, language, size, overlap, by_line, strategy, created_at,
-        CASE WHEN status = 'ready' THEN num_chunks ELSE 0 END AS num_chunks
+        source, fetched_at, CASE WHEN status = 'ready' THEN num_chunks ELSE 0 END AS num_chunks
         FROM documents WHERE collection_id = ? AND status != 'cancelled' ORDER BY created_at, id""",
         (shelf.id,),
     ).fetchall()
@@ -168,6 +170,7 @@ def _document(row: sqlite3.Row) -> PackedDocument:
     return PackedDocument(
         row["name"], row["media_type"], row["sha256"], row["size_bytes"], row["language"], row["num_chunks"],
         row["size"], row["overlap"], bool(row["by_line"]), row["created_at"], row["strategy"],
+        row["source"], row["fetched_at"],
     )  # fmt: skip
 
 

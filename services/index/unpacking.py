@@ -114,7 +114,14 @@ class Unpacker:
     ) -> None:
         has_original = self._keep(tx, file, document)
         chunking = Chunking(document.size, document.overlap, document.by_line, document.strategy)
-        new = Incoming(document.name, document.media_type, document.sha256, document.size_bytes)
+        new = Incoming(
+            document.name,
+            document.media_type,
+            document.sha256,
+            document.size_bytes,
+            document.source,
+            document.fetched_at,
+        )
         if not document.num_chunks:
             if has_original:
                 self._catalog.jobs.add(tx, replace(job, chunking=chunking), new)
