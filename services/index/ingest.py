@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
 
 from clients.errors import BadRequest, RagqError
@@ -12,57 +10,21 @@ from clients.wire import Clock
 from .catalog import Catalog, Shelf
 from .chunks import Stored
 from .documents import Work
-from .embedding import Embedding, GaveUp, Pace, Stopping
+from .embedding import Embedding, GaveUp, Pace
 from .intake import Intake
 from .jobs import OpenJob
+from .labour import Labour, Rest
 from .preparing import Preparer
 from .publishing import Publisher
 
 GROUP_FILES = 32
 GROUP_DOCUMENTS = 256
 GROUP_BYTES = 2 << 20
-MAX_REST_S = 30.0
-IDLE_S = 5.0
 MAX_PUBLISHED = 1024
 BEFORE_CHUNKS = ("queued", "parsing", "chunking")
-log = logging.getLogger(__name__)
 
 
-class Rest:
-    """When the ingest thread sleeps, and what wakes it."""
-
-    def __init__(self) -> None:
-        self._over = threading.Event()
-        self._work = threading.Event()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the thread is to end."""
-        return self._over.is_set()
-
-    def stop(self) -> None:
-        """The thread is to end."""
-        self._over.set()
-        self._work.set()
-
-    def wake(self) -> None:
-        """There is work."""
-        self._work.set()
-
-    def forget(self) -> None:
-        """The thread looks for work now."""
-        self._work.clear()
-
-    def until_work(self, seconds: float) -> None:
-        """Sleep until there is work, or for so long."""
-        self._work.wait(seconds)
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep for so long; True when the thread is to end."""
-        return self._over.wait(seconds)
-
-
-class Ingest:
+class Ingest(Labour):
     """The ingest thread.
 
     Jobs take turns, a step each, so that a small one does not wait for a large one. Everything that
@@ -86,37 +48,7 @@ class Ingest:
         self._publisher = publisher
         self._clock = clock
         self._pace = Pace()
-        self._rest = rest
-        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
-
-    def start(self) -> None:
-        """Take up what a process before this one left, and go on."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """End after the step that runs."""
-        self._rest.stop()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def wake(self) -> None:
-        """There is work."""
-        self._rest.wake()
-
-    def _run(self) -> None:
-        rest_s = 1.0
-        while not self._rest.is_over:
-            try:
-                self._rest.forget()
-                if not self.turn():
-                    self._rest.until_work(IDLE_S)
-                rest_s = 1.0
-            except Stopping:
-                continue
-            except Exception:  # the thread outlives everything; a full disk, for example, may get better
-                log.exception("the ingest thread met an error and goes on in %.0f s", rest_s)
-                self._rest.wait(rest_s)
-                rest_s = min(MAX_REST_S, 2 * rest_s)
+        super().__init__("ingest", rest)
 
     def turn(self) -> bool:
         """One step of every unfinished job; False when there is nothing left to do."""

@@ -14,9 +14,10 @@ from .catalog import Catalog
 from .checkup import Examiner
 from .editing import Editor
 from .embedding import LLM, Embedding
-from .ingest import Ingest, Rest
+from .ingest import Ingest
 from .intake import Intake
 from .keyword import KeywordIndexes
+from .labour import Rest
 from .lock import DirectoryLock
 from .originals import Originals, Uploads
 from .packing import Packer
