@@ -50,7 +50,8 @@ def _print(checked: Checked) -> None:
         click.echo(f"    {', '.join(finding.examples)}{' …' if finding.count > len(finding.examples) else ''}")
         if finding.fix:
             click.echo(f"    {finding.fix}")
-    seen = f"{checked.num_collections} collections, {checked.num_documents} documents, {checked.num_chunks} chunks"
+    counted = {"collection": checked.num_collections, "document": checked.num_documents, "chunk": checked.num_chunks}
+    seen = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in counted.items())
     probed = f", {checked.num_probed} vectors looked for" if checked.num_probed else ""
     click.echo(f"{seen}{probed}: {'everything agrees' if not checked.findings else _outcome(checked)}")
 
@@ -62,4 +63,4 @@ def _line(finding: Finding) -> str:
 
 def _outcome(checked: Checked) -> str:
     left = sum(not finding.is_mended for finding in checked.findings)
-    return f"{left} faults are left" if left else "all faults are mended"
+    return f"{left} of {len(checked.findings)} faults left" if left else "every fault is mended"
