@@ -22,17 +22,15 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rigs import probes, report  # noqa: E402
-from benchmarks.rigs.rig import Processes, Rig  # noqa: E402
+from benchmarks.rigs.rig import Rig, stage  # noqa: E402
 from benchmarks.rigs.rounds import Rounds  # noqa: E402
 from benchmarks.rigs.stage import Place, c_rig, other_rigs, ours_rig, raw_rig  # noqa: E402
 from benchmarks.rigs.targets import Result  # noqa: E402
@@ -65,20 +63,6 @@ class Run:
     def add(self, results: Iterator[Result]) -> None:
         """Note results."""
         self.results.update({result.name: result for result in results})
-
-
-@contextmanager
-def stage() -> Iterator[Processes]:
-    """A place for processes; what they wrote is shown when the run fails."""
-    with TemporaryDirectory(prefix="ragq-bench-") as name:
-        processes = Processes(Path(name))
-        try:
-            yield processes
-        except Exception:
-            print(processes.log(), file=sys.stderr)
-            raise
-        finally:
-            processes.end()
 
 
 def measure(effort: Effort, interpreter: str) -> Run:

@@ -21,38 +21,21 @@ import argparse
 import platform
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rigs.rig import Processes  # noqa: E402
+from benchmarks.rigs.rig import stage  # noqa: E402
 from benchmarks.rigs.rounds import Rounds  # noqa: E402
 from benchmarks.serving import table  # noqa: E402
 from benchmarks.serving.servers import FASTAPI, INFINITY, LITSERVE, MOSEC, Server, ours, peers  # noqa: E402
 
 PEERS = {"infinity": INFINITY, "fastapi": FASTAPI, "litserve": LITSERVE, "mosec": MOSEC}
 MIN_COSINE = {"fp32": 0.9999, "bf16": 0.999, "int8": 0.99}
-
-
-@contextmanager
-def stage() -> Iterator[Processes]:
-    """A place for processes; what they wrote is shown when the run fails."""
-    with TemporaryDirectory(prefix="ragq-serve-") as name:
-        processes = Processes(Path(name))
-        try:
-            yield processes
-        except Exception:
-            print(processes.log(), file=sys.stderr)
-            raise
-        finally:
-            processes.end()
 
 
 def measure(given: argparse.Namespace) -> Rounds:

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,3 +166,17 @@ class Rig:
         done = self.load.run(case, seconds)
         spent = {name: processor_s(part.pid) - before[name] for name, part in parts.items()}
         return Sample(int(done["calls"]), done["seconds"], spent, done)
+
+
+@contextmanager
+def stage() -> Iterator[Processes]:
+    """A place for processes; what they wrote is shown when the run fails."""
+    with TemporaryDirectory(prefix="ragq-bench-") as name:
+        processes = Processes(Path(name))
+        try:
+            yield processes
+        except Exception:
+            sys.stderr.write(processes.log() + "\n")
+            raise
+        finally:
+            processes.end()
