@@ -117,9 +117,10 @@ class AsyncLLM:
 
     async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
-        return [await self._model(role, timeout_s) for role in MODEL_OF]
+        return [await self.model(role, timeout_s=timeout_s) for role in MODEL_OF]
 
-    async def _model(self, role: RoleName, timeout_s: float | None) -> ModelInfo:
+    async def model(self, role: RoleName, *, timeout_s: float | None = None) -> ModelInfo:
+        """Which model fills a role."""
         try:
             return await self._client.call(MODEL_OF[role], Nothing(), timeout_s=timeout_s)
         except UnknownMethod:

@@ -222,9 +222,10 @@ class LLMClient:
 
     def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Which model fills each role."""
-        return [self._model(role, timeout_s) for role in MODEL_OF]
+        return [self.model(role, timeout_s=timeout_s) for role in MODEL_OF]
 
-    def _model(self, role: RoleName, timeout_s: float | None) -> ModelInfo:
+    def model(self, role: RoleName, *, timeout_s: float | None = None) -> ModelInfo:
+        """Which model fills a role."""
         try:
             return self._client.call(MODEL_OF[role], Nothing(), timeout_s=timeout_s)
         except UnknownMethod:

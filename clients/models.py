@@ -8,6 +8,8 @@ from typing import Literal, get_args
 from .wire import Method, Nothing, unary
 
 RoleName = Literal["embed", "rerank", "generate"]
+# The name of the model of a role that has none.
+NOBODY = "none"
 # A large model is read from disk, compiled and tried.
 RELOAD_TIMEOUT_S = 600.0
 
@@ -134,4 +136,4 @@ METHODS = (MODELS, USAGE, *MODEL_OF.values(), *RELOAD.values())
 
 def unserved(role: RoleName) -> ModelInfo:
     """What is said of a role that no worker serves."""
-    return ModelInfo(role, "none", "", "no worker serves it")
+    return ModelInfo(role, NOBODY, "", "no worker serves it")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from clients.errors import NotFound
 from clients.llm import ModelInfo, RoleName
 from clients.mesh import Ragq
+from clients.models import NOBODY
 
 from . import http_chat
 from .http_errors import WrongRole
 
-NOBODY = "none"
 ABOUT = ("dimension", "min_dimension", "max_tokens", "dtype", "device")
 
 

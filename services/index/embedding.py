@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from clients.errors import BackendError, DeadlineExceeded, ModelNotLoaded, RagqError
-from clients.llm import ModelInfo, Ranked, Role
+from clients.llm import ModelInfo, Ranked, Role, RoleName
+from clients.models import NOBODY
 from clients.wire import Clock
 
 PATIENCE_S = 600.0
@@ -39,8 +40,8 @@ class LLM(Protocol):
     ) -> list[Ranked]:
         """Documents by their scores, best first."""
 
-    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
-        """Which model fills each role."""
+    def model(self, role: RoleName, *, timeout_s: float | None = None) -> ModelInfo:
+        """Which model fills a role."""
 
 
 class Stopping(Exception):
@@ -53,9 +54,9 @@ class GaveUp(BackendError):
 
 def serving_model(llm: LLM, timeout_s: float = MODELS_TIMEOUT_S) -> str:
     """Name of the embedding model that serves now; ModelNotLoaded when there is none."""
-    for info in llm.models(timeout_s=timeout_s):
-        if info.role == "embed":
-            return info.name
+    name = llm.model("embed", timeout_s=timeout_s).name
+    if name != NOBODY:
+        return name
     raise ModelNotLoaded(
         "the LLM service has no embedding model",
         help="set llm.embed.name in ragq.yml; ragq models list shows what is there",

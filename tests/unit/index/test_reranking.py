@@ -9,7 +9,8 @@ import pytest
 
 from clients.errors import BackendError, Unreachable
 from clients.index import Chunk, Search
-from clients.llm import ModelInfo, Ranked, Role
+from clients.llm import ModelInfo, Ranked, Role, RoleName
+from clients.models import unserved
 from services.index.entries import Found
 from services.index.reranking import BUDGET_S, MAX_CANDIDATES, MAX_SIMILAR, RETRY_AFTER_S, Reranking, Trail
 from services.service import Call
@@ -53,8 +54,8 @@ class Judge:
     ) -> np.ndarray:
         return np.zeros((0, 0), np.float32)
 
-    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
-        return []
+    def model(self, role: RoleName, *, timeout_s: float | None = None) -> ModelInfo:
+        return unserved(role)
 
 
 def apply(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from clients.errors import BackendError, Busy, DeadlineExceeded, ModelNotLoaded, RagqError, Unreachable
-from clients.llm import ModelInfo, Ranked, Role
+from clients.llm import ModelInfo, Ranked, Role, RoleName
+from clients.models import unserved
 from services.index.embedding import PATIENCE_S, Embedding, GaveUp, Pace, Stopping
 
 
@@ -53,8 +54,8 @@ class Model:
     ) -> list[Ranked]:
         return []
 
-    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
-        return [ModelInfo("embed", "m", "toy") for role in self.roles]
+    def model(self, role: RoleName, *, timeout_s: float | None = None) -> ModelInfo:
+        return ModelInfo("embed", "m", "toy") if role in self.roles else unserved(role)
 
 
 def test_a_busy_service_is_asked_again_with_growing_pauses() -> None:
