@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 
 from .embedding import Stopping
 
@@ -46,7 +47,7 @@ class Rest:
         return self._over.wait(seconds)
 
 
-class Labour:
+class Labour(ABC):
     """The thread; whoever works in it says what a turn is.
 
     Args:
@@ -59,9 +60,9 @@ class Labour:
         self._rest = rest
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    @abstractmethod
     def turn(self) -> bool:
         """Do the next piece of work; False when there is none."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Take up what a process before this one left, and go on."""
