@@ -17,11 +17,11 @@ import zmq
 from .calls import Calls
 from .connections import front_peer, look_at
 from .errors import Cancelled
+from .greetings import Hello
 from .keys import Credential
 from .packing import pack
 from .peer import Peer, readable
 from .pending import Pending
-from .wire import Hello
 
 BURST = 100
 SAFETY_S = 0.25

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from .errors import Cancelled, DeadlineExceeded, Draining, RagqError
+from .greetings import Welcome
 from .line import Line
 from .lines import Connect, Lines
 from .packing import Buffer, Payload, unpack_map
 from .pending import Pending
 from .reading import read
 from .retry import MAX_ATTEMPTS, Dice, Retries
-from .wire import TERMINAL, Envelope, Kind, Welcome, decode, read_failure
+from .wire import TERMINAL, Envelope, Kind, decode, read_failure
 
 CONNECT_TIMEOUT_S = 2.0
 RESTART_TIMEOUT_S = 15.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .errors import Draining, RagqError, Unreachable
+from .greetings import Welcome
 from .line import Connection, Line, State, choose
 from .retry import Dice
-from .wire import Envelope, Kind, Welcome
+from .wire import Envelope, Kind
 
 REOPEN_S = 0.1
 REFUSED_S = 30.0

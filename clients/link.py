@@ -15,13 +15,13 @@ from functools import partial
 from .calls import Calls
 from .connections import front_peer, look_at
 from .errors import Cancelled
+from .greetings import Hello
 from .keys import Credential
 from .line import Line
 from .packing import pack
 from .peer import Peer
 from .pending import Pending
 from .sockets import Wake
-from .wire import Hello
 
 BURST = 100
 LONGEST_PAUSE_MS = 1000

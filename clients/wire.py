@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
@@ -36,6 +36,7 @@ SPANS = "spans"
 Q = TypeVar("Q")
 R = TypeVar("R")
 E = TypeVar("E")
+Clock = Callable[[], float]
 
 
 class Kind(IntEnum):
@@ -277,69 +278,3 @@ def unary(name: str, request: type[Q], reply: type[R], *, idempotent: bool = Tru
 def method_key(name: str) -> int:
     """crc32 of ``name/1``."""
     return zlib.crc32(f"{name}/1".encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """What a client says first on a connection, so that the proxy can tell it when it is about to leave."""
-
-    version: str = ""
-    host: str = ""
-    pid: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """What a proxy answers: who it is, and what one client may have under way.
-
-    Attributes:
-        proxy: id of this run of the proxy.
-        max_calls: calls of one client at a time.
-        max_bytes: bytes of one client's calls at a time.
-    """
-
-    proxy: str
-    service: str
-    max_calls: int = 0
-    max_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What a worker says when it offers itself to a proxy.
-
-    Attributes:
-        slots: calls that this proxy may give it at a time.
-        max_stall_s: seconds without a beat after which its calls are given up; 0 means never.
-        version: of ragq, for the status page.
-    """
-
-    uuid: str
-    pid: int
-    host: str
-    service: str
-    methods: list[str]
-    slots: int
-    started_at: float = 0.0
-    max_stall_s: float = 60.0
-    version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a worker says every half second.
-
-    Attributes:
-        running: the calls it holds of this proxy, as (route, id).
-        lag_s: how late its loop was at worst since the last beat.
-        cpu_s: processor time of its process since the start.
-    """
-
-    running: list[tuple[bytes, int]] = field(default_factory=list)
-    rss_bytes: int = 0
-    note: str = ""
-    lag_s: float = 0.0
-    cpu_s: float = 0.0
-
-
-Clock = Callable[[], float]

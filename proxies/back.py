@@ -6,15 +6,14 @@ import struct
 from typing import Any
 
 from clients.errors import BadRequest, Forbidden, RagqError
+from clients.greetings import Beat, Ready
 from clients.packing import unpack_map
 from clients.reading import read
 from clients.wire import (
     MAGIC,
     VERSION,
-    Beat,
     Envelope,
     Kind,
-    Ready,
     decode,
     failure_envelope,
     method_key,

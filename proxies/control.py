@@ -12,9 +12,10 @@ import zmq
 
 from clients import sockets
 from clients.errors import BadRequest, Forbidden, RagqError
+from clients.greetings import Welcome
 from clients.packing import Buffer, pack, unpack
 from clients.system import HEALTH, Health
-from clients.wire import Envelope, Kind, Nothing, Welcome, decode, failure_envelope, message, payload_of, peek
+from clients.wire import Envelope, Kind, Nothing, decode, failure_envelope, message, payload_of, peek
 from proxies.port import Port
 from proxies.system import System
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from random import Random
 
 from clients.errors import Cancelled
-from clients.wire import Beat, Flag, Ready, method_key
+from clients.greetings import Beat, Ready
+from clients.wire import Flag, method_key
 from proxies.actions import Action, CancelAt, Reset
 from proxies.admission import Admission
 from proxies.assigning import Assignment

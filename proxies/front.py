@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clients.errors import BadRequest, RagqError, TooLarge
+from clients.greetings import Hello, Welcome
 from clients.packing import MAX_BUFFERS, MAX_UNARY, pack, unpack_map
 from clients.reading import read
 from clients.wire import (
@@ -18,9 +19,7 @@ from clients.wire import (
     Envelope,
     Flag,
     Header,
-    Hello,
     Kind,
-    Welcome,
     decode,
     message,
     method_key,

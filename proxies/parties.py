@@ -8,7 +8,8 @@ from math import inf, log2
 from operator import attrgetter
 from typing import Any, Literal
 
-from clients.wire import Beat, Flag, Ready
+from clients.greetings import Beat, Ready
+from clients.wire import Flag
 from proxies.legacy_calls import is_harmless
 
 Key = tuple[bytes, int]

@@ -19,9 +19,9 @@ from clients import sockets
 from clients.config import Config
 from clients.endpoint import Endpoint, Pair
 from clients.errors import ConfigError
+from clients.greetings import Welcome
 from clients.status import ServiceStats, ServiceStatus
 from clients.system import Description, Health, Lost
-from clients.wire import Welcome
 from proxies.back import Back
 from proxies.control import Control, health_at
 from proxies.delivery import Delivery

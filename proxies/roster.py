@@ -6,7 +6,7 @@ import random
 import sys
 from collections.abc import Collection, Iterable
 
-from clients.wire import Ready
+from clients.greetings import Ready
 from proxies.parties import SUSPECT_AFTER_S, Pace, Worker, lowest_level
 
 MAX_SCANNED = 63

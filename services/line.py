@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from clients import sockets
 from clients.errors import RagqError
+from clients.greetings import Beat, Ready
 from clients.keys import Credential
 from clients.packing import Buffer, pack
 from clients.peer import Peer
-from clients.wire import Beat, Envelope, Kind, Ready
+from clients.wire import Envelope, Kind
 from services.running import Key, Running
 from services.watch import Watch
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from clients.config import Config
 from clients.errors import BadRequest, RagqError
+from clients.greetings import Beat, Ready
 from clients.keys import Credential, credential_of
 from clients.memory import resident_bytes
 from clients.packing import Buffer
-from clients.wire import BEAT_INTERVAL_S, DEFAULT_TTL_MS, Beat, Envelope, Flag, Kind, Ready, decode, read_failure
+from clients.wire import BEAT_INTERVAL_S, DEFAULT_TTL_MS, Envelope, Flag, Kind, decode, read_failure
 from services.answering import Answering
 from services.handling import Handling
 from services.line import Line, Session

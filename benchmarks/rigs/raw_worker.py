@@ -15,8 +15,9 @@ from collections import deque
 import zmq
 
 from clients import sockets
+from clients.greetings import Beat, Ready
 from clients.packing import pack
-from clients.wire import BEAT_INTERVAL_S, Beat, Envelope, Kind, Ready
+from clients.wire import BEAT_INTERVAL_S, Envelope, Kind
 
 SLOTS = 2
 FAST_SLOTS = 64

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Iterator
 
 from clients.errors import Busy
+from clients.greetings import Beat, Hello, Ready, Welcome
 from clients.packing import MAX_BUFFERS, pack
-from clients.wire import HEADER, Beat, Envelope, Flag, Hello, Kind, Ready, Welcome, failure_envelope, message
+from clients.wire import HEADER, Envelope, Flag, Kind, failure_envelope, message
 from tests.mesh.trial import COUNT, ECHO, FAIL, WAIT, Blob, Count, Fail, Number, Wait
 
 Message = list[bytes]

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from clients.greetings import Hello, Ready
 from clients.packing import pack, unpack_map
-from clients.wire import Envelope, Hello, Kind, Method, Ready, decode, message, method_key
+from clients.wire import Envelope, Kind, Method, decode, message, method_key
 from proxies.proxy import Proxy
 from tests.conftest import free_ports
 from tests.mesh.raw import SILENCE_MS, raw_dealer

@@ -15,9 +15,10 @@ import zmq
 from clients import Client, sockets
 from clients.allowed import Member
 from clients.errors import Forbidden, RagqError, Unauthenticated
+from clients.greetings import Ready
 from clients.keys import Credential, Role, new_pair, read_credential, write
 from clients.packing import pack
-from clients.wire import Envelope, Kind, Ready, decode
+from clients.wire import Envelope, Kind, decode
 from services.launching.keyring import Keyring
 from tests.conftest import TOY, LiveMesh, start_mesh
 from tests.mesh.processes import Processes, processes, until

@@ -12,8 +12,9 @@ import zmq
 
 from clients import Client, sockets
 from clients.errors import Draining, PortBusy
+from clients.greetings import Welcome
 from clients.packing import pack
-from clients.wire import Envelope, Kind, Welcome, decode, failure_envelope
+from clients.wire import Envelope, Kind, decode, failure_envelope
 from tests.conftest import free_ports
 from tests.mesh.processes import until
 from tests.mesh.trial import STEP, Wait, Who

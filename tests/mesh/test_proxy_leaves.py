@@ -11,8 +11,9 @@ import pytest
 
 from clients import Client, RagqError
 from clients.errors import PortBusy
+from clients.greetings import Welcome
 from clients.packing import unpack
-from clients.wire import Envelope, Kind, Welcome, payload_of
+from clients.wire import Envelope, Kind, payload_of
 from proxies.proxy import Proxy
 from tests.mesh.processes import processes, until
 from tests.mesh.proxied import Place, place

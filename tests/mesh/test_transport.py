@@ -17,9 +17,10 @@ import zmq
 
 from clients import Client, RagqError, errors, sockets
 from clients.aio import _Threads
+from clients.greetings import Ready
 from clients.packing import pack
 from clients.pending import pending
-from clients.wire import Envelope, Kind, Nothing, Ready, decode, method_key
+from clients.wire import Envelope, Kind, Nothing, decode, method_key
 from tests.conftest import ROOT, free_ports
 from tests.mesh.processes import Process, Processes, processes, until
 from tests.mesh.raw import answer_from, answer_to, greeted, is_status, odd_messages, raw_dealer

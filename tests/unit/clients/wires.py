@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clients.calls import Calls
+from clients.greetings import Welcome
 from clients.line import Line
 from clients.packing import Buffer, Payload, pack
 from clients.pending import Pending
-from clients.wire import Envelope, Flag, Kind, Welcome, decode
+from clients.wire import Envelope, Flag, Kind, decode
 
 ADDRESSES = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2", "tcp://127.0.0.1:3"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from clients.errors import RagqError
-from clients.wire import Beat, Flag, Ready
+from clients.greetings import Beat, Ready
+from clients.wire import Flag
 from proxies.actions import Action, CancelAt, Dispatch, Fail
 from proxies.dispatch import Dispatcher
 from proxies.limits import Limits

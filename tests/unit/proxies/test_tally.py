@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from clients.errors import Busy, Draining
+from clients.greetings import Ready
 from clients.packing import pack, unpack
 from clients.status import ServiceStats, ServiceStatus
-from clients.wire import Ready, method_key
+from clients.wire import method_key
 from proxies.report import report, stats
 from proxies.tally import MAX_REASONS, Tally
 from tests.unit.proxies.desk import AGAIN, BULK, SEARCH, Desk

@@ -13,10 +13,11 @@ import pytest
 from clients import sockets
 from clients.config import Config
 from clients.errors import DeadlineExceeded, Forbidden
+from clients.greetings import Beat, Ready
 from clients.memory import resident_bytes
 from clients.packing import pack, unpack_map
 from clients.reading import read
-from clients.wire import STREAM_CREDIT, Beat, Envelope, Flag, Kind, Ready, decode, failure_envelope, read_failure
+from clients.wire import STREAM_CREDIT, Envelope, Flag, Kind, decode, failure_envelope, read_failure
 from services.worker import Worker
 from tests.conftest import free_ports
 from tests.unit.services.trial_desk import COUNT, SAY, Desk, Say
