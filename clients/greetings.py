@@ -37,6 +37,7 @@ class Ready:
     Attributes:
         slots: calls that this proxy may give it at a time.
         max_stall_s: seconds without a beat after which its calls are given up; 0 means never.
+        elsewhere: methods of the service that another worker of it serves, now or soon; their calls wait for it.
         version: of ragq, for the status page.
     """
 
@@ -49,6 +50,7 @@ class Ready:
     started_at: float = 0.0
     max_stall_s: float = 60.0
     version: str = ""
+    elsewhere: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

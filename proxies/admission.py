@@ -36,7 +36,8 @@ class Admission:
 
     def queue_refusal(self, call: Call, now: float) -> RagqError | None:
         """Why a call that no worker can take at once cannot wait."""
-        if self._roster.workers and not self._roster.serves(call.method):
+        roster = self._roster
+        if roster.workers and not roster.serves(call.method) and not roster.awaits(call.method):
             return UnknownMethod(
                 f"no worker serves method {call.method:#010x}", help="client and service may be of different versions"
             )

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from clients.greetings import Beat, Ready
-from clients.wire import Flag
+from clients.wire import Flag, method_key
 from proxies.legacy_calls import is_harmless
 
 Key = tuple[bytes, int]
@@ -128,6 +128,7 @@ class Worker:
 
     Attributes:
         paces: how fast it is, by method.
+        elsewhere: methods that it leaves to other workers.
         room: calls that it may hold now.
         load: logarithm of the calls that it would hold with one more, or NO_ROOM.
         used: when it last got a call.
@@ -148,6 +149,7 @@ class Worker:
     since: float
     running: set[Call] = field(default_factory=set)
     paces: dict[int, Pace] = field(default_factory=dict)
+    elsewhere: frozenset[int] = field(init=False)
     room: int = 0
     load: float = 0.0
     used: float = 0.0
@@ -162,6 +164,9 @@ class Worker:
     is_stalled: bool = False
     is_clogged: bool = False
     beat: Beat = field(default_factory=Beat)
+
+    def __post_init__(self) -> None:
+        self.elsewhere = frozenset(map(method_key, self.ready.elsewhere))
 
     def is_suspect(self, now: float) -> bool:
         """Whether it has missed its beats; it gets no new calls, and nothing is killed."""

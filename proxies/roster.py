@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable
 
 from clients.greetings import Ready
+from clients.wire import method_key
 from proxies.parties import SUSPECT_AFTER_S, Pace, Worker, lowest_level
 
 MAX_SCANNED = 63
@@ -25,6 +26,10 @@ class Roster:
     def serves(self, method: int) -> bool:
         """Whether any worker does, busy or not."""
         return method in self._by_method
+
+    def awaits(self, method: int) -> bool:
+        """Whether one that serves it is expected: another worker of the service says so."""
+        return any(method in worker.elsewhere for worker in self.workers.values())
 
     def add(self, worker: Worker, now: float) -> None:
         """Take a worker in, with the methods that it serves."""
@@ -53,6 +58,7 @@ class Roster:
             worker.methods = methods
             self.add(worker, now)
         worker.ready = ready
+        worker.elsewhere = frozenset(map(method_key, ready.elsewhere))
 
     def of_uuid(self, uuid: str) -> Worker | None:
         """The worker that calls itself so."""

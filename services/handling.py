@@ -24,8 +24,14 @@ class Handling:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._name = service.name
-        handlers = service.handlers()
-        self._by_key: dict[int, tuple[Method[Any, Any, Any], Handler]] = {m.key: (m, h) for m, h in handlers.items()}
+        self._by_key: dict[int, tuple[Method[Any, Any, Any], Handler]] = {}
+        self._by_name: dict[str, tuple[Method[Any, Any, Any], Handler]] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Ask the service again what it serves; calls under way end as they began."""
+        handlers = self._service.handlers()
+        self._by_key = {m.key: (m, h) for m, h in handlers.items()}
         self._by_name = {m.name: (m, h) for m, h in handlers.items()}
 
     @property

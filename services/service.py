@@ -93,6 +93,8 @@ class Service:
         slots: calls that one worker takes at a time, unless ragq.yml says otherwise.
         max_stall_s: seconds without a beat, as when a library holds the interpreter, after which proxies give up the
             calls of this worker; 0 means never.
+        renewed: what a service calls, from any thread, when ``handlers`` or ``elsewhere`` have come to say something
+            else; its worker tells the proxies.
     """
 
     name: ClassVar[str]
@@ -101,6 +103,7 @@ class Service:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.renewed: Callable[[], None] = _nobody_asks
 
     def start(self) -> None:
         """Load what is needed."""
@@ -112,7 +115,15 @@ class Service:
         """One line about this worker for the status page; empty when there is nothing to say."""
         return ""
 
+    def elsewhere(self) -> list[str]:
+        """Names of methods that another worker of this service serves, now or soon: their calls wait for it."""
+        return []
+
     def handlers(self) -> dict[Method[Any, Any, Any], Handler]:
         """Every method that this service serves."""
         members = (getattr(self, name) for name in dir(type(self)))
         return {m.__serves__: m for m in members if hasattr(m, "__serves__")}
+
+
+def _nobody_asks() -> None:
+    """No worker serves this service yet; it will ask when it does."""

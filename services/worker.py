@@ -56,10 +56,12 @@ class Worker:
     ) -> None:
         self.service = service
         self.slots = slots or service.slots
+        self._watch = Watch()
+        self._is_renewed = False
+        service.renewed = self._renew
         self._handling = Handling(service)
         self._answering = Answering(self._handling, f"{socket.gethostname()}:{os.getpid()}")
         self._threads = Threads(service.name)
-        self._watch = Watch()
         backs = [addresses] if isinstance(addresses, str) else addresses
         self._lines = [Line(address, self._watch, credential) for address in backs]
         self._sharing: list[Line] = []
@@ -67,7 +69,7 @@ class Worker:
         self._ready = Ready(
             uuid=uuid.uuid4().hex, pid=os.getpid(), host=socket.gethostname(), service=service.name,
             methods=self._handling.names, slots=self.slots, started_at=time.time(),
-            max_stall_s=service.max_stall_s, version=_version(),
+            max_stall_s=service.max_stall_s, version=_version(), elsewhere=service.elsewhere(),
         )  # fmt: skip
         self._beat_at = time.monotonic() + BEAT_INTERVAL_S
         self._note, self._is_noting = "", False
@@ -78,6 +80,10 @@ class Worker:
         """Drain: take no new calls, let the ones under way end; a second time: at once."""
         now = time.monotonic()
         self._drain_by = now if self._drain_by is not None else now + DRAIN_S
+        self._watch.wake.set()
+
+    def _renew(self) -> None:
+        self._is_renewed = True
         self._watch.wake.set()
 
     def run(self) -> None:
@@ -125,6 +131,8 @@ class Worker:
             if changes in ready or now >= self._beat_at:
                 line.look(now)
             line.tick(now)
+        if self._is_renewed:
+            self._offer_anew()
         if self._drain_by is None:
             self._share_out()
         else:
@@ -153,6 +161,16 @@ class Worker:
             slots = share(self.slots, len(lines), (first + i) % len(lines))
             if line.share != slots:
                 line.offer(replace(self._ready, slots=slots))
+
+    def _offer_anew(self) -> None:
+        """Tell the proxies that this worker serves other methods than before."""
+        self._is_renewed = False
+        self._handling.renew()
+        methods, elsewhere = self._handling.names, self.service.elsewhere()
+        self._ready = replace(self._ready, methods=methods, elsewhere=elsewhere)
+        for line in self._lines:
+            if line.is_known:
+                line.offer(replace(self._ready, slots=line.share))
 
     def _drain(self) -> None:
         for line in self._lines:

@@ -29,9 +29,15 @@ class Desk:
     # -- what happens --------------------------------------------------------------------------
 
     def worker(
-        self, name: str, slots: int = 1, methods: tuple[int, ...] = (EMBED,), uuid: str = "", max_stall_s: float = 60.0
+        self,
+        name: str,
+        slots: int = 1,
+        methods: tuple[int, ...] = (EMBED,),
+        uuid: str = "",
+        max_stall_s: float = 60.0,
+        elsewhere: tuple[str, ...] = (),
     ) -> bytes:
-        ready = Ready(uuid or name, 1, "host", "llm", [], slots, max_stall_s=max_stall_s)
+        ready = Ready(uuid or name, 1, "host", "llm", [], slots, max_stall_s=max_stall_s, elsewhere=list(elsewhere))
         self.dispatcher.ready(name.encode(), ready, frozenset(methods), self.now)
         return name.encode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clients.errors import Cancelled, ConnectionLost, DeadlineExceeded, Draining, UnknownMethod, Unreachable
+from clients.wire import method_key
 from proxies.actions import CancelAt, Dispatch, Fail, Reset
 from proxies.dispatch import GRACE_S
 from proxies.parties import Call
@@ -42,6 +43,20 @@ def test_a_method_that_nobody_serves_is_refused_only_while_workers_are_there(des
     refused = desk.call(SEARCH)
     assert desk.failures() == [(refused, UnknownMethod)]
     assert waits.key in desk.dispatcher.calls
+
+
+def test_a_method_that_is_served_elsewhere_waits_for_the_worker_that_will(desk: Desk) -> None:
+    write = method_key("index.write")
+    leader = desk.worker("leader", slots=2, methods=(SEARCH, write))
+    follower = desk.worker("follower", slots=2, methods=(SEARCH,), elsewhere=("index.write",))
+    lost = desk.call(write)
+    desk.gone(leader)
+    waits, read = desk.call(write), desk.call(SEARCH)
+    assert [call for call, worker in desk.sent_to() if worker == follower] == [read]
+    desk.live(GRACE_S + 1)
+    assert desk.failures() == []
+    desk.worker("follower", slots=3, methods=(SEARCH, write))
+    assert desk.sent_to() == [(lost, follower), (waits, follower)]
 
 
 def test_a_call_that_comes_twice_counts_once(desk: Desk) -> None:

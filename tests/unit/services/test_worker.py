@@ -254,3 +254,18 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_resident_memory_is_told_in_bytes() -> None:
     assert resident_bytes() > 10 << 20
+
+
+def test_a_worker_whose_service_comes_to_serve_more_says_so_and_serves_it(proxy: Proxy) -> None:
+    assert (SAY.name in proxy.ready().methods, proxy.ready().elsewhere) == (True, [])
+    slots = proxy.ready().slots
+    proxy.desk.is_quiet = True
+    proxy.desk.renewed()
+    proxy.greet()
+    assert (SAY.name in proxy.ready().methods, proxy.ready().elsewhere) == (False, [SAY.name])
+    proxy.desk.is_quiet = False
+    proxy.desk.renewed()
+    proxy.greet()
+    assert (SAY.name in proxy.ready().methods, proxy.ready().elsewhere, proxy.ready().slots) == (True, [], slots)
+    proxy.say(Envelope(Kind.CALL, 7, method=SAY.key, ttl_ms=5000, body=pack(Say("again")).body))
+    assert unpack_map(proxy.hear(Kind.REPLY).body) == {"text": "again"}

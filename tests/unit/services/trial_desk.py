@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 from clients.config import Config
 from clients.errors import NotFound
 from clients.wire import Method, Nothing, unary
-from services.service import Call, Service, serves
+from services.service import Call, Handler, Service, serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class Desk(Service):
         self.num_said = 0
         self.closed: list[str] = []
         self.line = "fine"
+        self.is_quiet = False
+
+    def handlers(self) -> dict[Method[Any, Any, Any], Handler]:
+        found = super().handlers()
+        return {method: handler for method, handler in found.items() if not (self.is_quiet and method == SAY)}
+
+    def elsewhere(self) -> list[str]:
+        return [SAY.name] if self.is_quiet else []
 
     @serves(SAY)
     def say(self, request: Say, _call: Call) -> Said:
