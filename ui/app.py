@@ -54,6 +54,7 @@ def _navigation(words: Labels) -> st.Page:
         {
             words("app.pages_use"): [
                 st.Page("screens/chat.py", title=words("chat.title"), icon=":material/forum:", default=True),
+                st.Page("screens/retrieval.py", title=words("retrieval.title"), icon=":material/manage_search:"),
             ],
             words("app.pages_manage"): [
                 st.Page("screens/collections.py", title=words("collections.title"), icon=":material/library_books:"),

@@ -18,6 +18,7 @@ from clients.web import WebResult
 from .desk import Desk
 from .labels import LANGUAGES, Labels, Language, language_of
 from .prose import escaped
+from .trials import Finds, Trial
 from .views.collections import chosen
 from .views.health import state_of
 from .views.passage import Target
@@ -39,6 +40,7 @@ class Tab:
         num_uploads: how many uploads were taken; a new number empties the upload field.
         web_query, web_found: the last web search, and what it found.
         written: the URL's values as this tab last wrote them.
+        trial, finds: what is tried on the page of retrieval tests, and what was found; None before the first visit.
     """
 
     language: Language = "en"
@@ -50,6 +52,8 @@ class Tab:
     web_query: str = ""
     web_found: list[WebResult] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)
+    trial: Trial | None = None
+    finds: Finds = field(default_factory=Finds)
 
 
 def tab() -> Tab:
@@ -136,6 +140,11 @@ def collections() -> list[Collection]:
 def collection() -> Collection | None:
     """The collection that this tab works with; None when there is none at all."""
     return chosen(tab().collection, collections())
+
+
+def finds() -> Finds:
+    """What this tab's trials found."""
+    return tab().finds
 
 
 def choose(name: str) -> None:

@@ -12,7 +12,8 @@ from typing import get_args
 import pytest
 
 from clients.answers import Route
-from clients.index import HitScore, JobStatus, Status, Strategy
+from clients.index import HitScore, JobStatus, Mode, Status, Strategy
+from clients.ways import Way
 from ui.labels import LANGUAGES, TABLE, Labels, language_of
 from ui.questions import SUGGESTIONS
 
@@ -46,7 +47,20 @@ FAMILIES = {
     "why.route.": get_args(Route),
     "why.cause.": ["unsure", "incomplete"],
     "chat.lacks.": ["empty", "incomplete", "unsure"],
-    "why.stage.": ["search", "second_search", "extract", "first_token", "generate"],
+    "why.stage.": [
+        "search",
+        "second_search",
+        "extract",
+        "first_token",
+        "generate",
+        "embed",
+        "dense",
+        "keyword",
+        "rerank",
+    ],
+    "retrieval.way.": [str(Way(mode, rerank)) for mode in get_args(Mode) for rerank in (False, True)],
+    "retrieval.route.": get_args(Route),
+    "hit.": ["dense", "keyword"],
     "service.": ["index", "llm", "tuning"],
     "chat.suggest_": ["easy", "other_language", "table", "absent"],
 }
@@ -83,7 +97,7 @@ def test_every_key_that_a_page_asks_for_exists() -> None:
 
 
 def test_no_label_is_left_over() -> None:
-    known = {text for path in FILES if path.name != "labels.py" for text in literals(path)}
+    known = {text for path in FILES if path.parent.name != "words" for text in literals(path)}
     made = {f"{family}{word}" for family, words in FAMILIES.items() for word in words}
     assert [key for key in TABLE if key not in known | made] == []
 
@@ -114,7 +128,7 @@ def own_words(shown: ast.expr) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in FILES if p.name != "labels.py"], ids=lambda path: str(path.relative_to(UI))
+    "path", [p for p in FILES if p.parent.name != "words"], ids=lambda path: str(path.relative_to(UI))
 )
 def test_pages_write_no_text_of_their_own(path: Path) -> None:
     for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

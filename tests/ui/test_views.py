@@ -22,6 +22,7 @@ from ui.exchanges import Exchange
 from ui.labels import Labels
 from ui.prose import Block, Span
 from ui.views import chat, chunks, collections, health, ingest, passage
+from ui.views.decision import absent_reason
 
 EN, ZH = Labels("en"), Labels("zh")
 HIT = Hit(
@@ -107,7 +108,7 @@ def test_a_calibrated_decision_says_so_with_its_three_numbers() -> None:
 
 def test_each_cause_of_an_absence_is_told_apart() -> None:
     def reason(cause: Cause) -> str:
-        return chat.absent_reason(Decision("absent", 0.3, 0.5, "", cause=cause), [HIT], EN)
+        return absent_reason(Decision("absent", 0.3, 0.5, "", cause=cause), [HIT], EN)
 
     causes: tuple[Cause, ...] = ("empty", "incomplete", "unsure", "irrelevant")
     assert len({reason(cause) for cause in causes}) == len(causes)
@@ -153,10 +154,10 @@ def test_an_absent_answer_gives_numbers_and_the_closest_passage() -> None:
     assert said.targets == [passage.of_hit(HIT)]
     decision = Decision("absent", 0.214, 0.35, "too far")
     assert (
-        chat.absent_reason(decision, [HIT], EN)
+        absent_reason(decision, [HIT], EN)
         == "What was found does not answer this: confidence 0.21, and 0.35 is needed."
     )
-    assert chat.absent_reason(decision, [], EN) == "The search found nothing."
+    assert absent_reason(decision, [], EN) == "The search found nothing."
 
 
 def test_why_shows_query_scores_ranks_timings_and_notes() -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from clients.abstention import paired
 from clients.answers import Route
 from clients.calibration import Estimate
-from clients.errors import BadRequest
 from clients.evaluation import Beir, Labelled, Report, best_per_document, judge, read_beir, relevant
 from clients.index import Collection, Mode
 from clients.mesh import Ragq
+from clients.ways import read_way
 
 from . import show
 from .deciding import Decided, decided
@@ -133,11 +133,8 @@ def _name(mesh: Ragq, beir: Beir) -> str:
 
 
 def _way(text: str, limit: int | None) -> _Way:
-    mode, plus, rerank = text.partition("+")
-    known = {name: name for name in get_args(Mode)}
-    if mode not in known or (plus and rerank != "rerank"):
-        raise BadRequest(f"{text!r} is no way to search", help="dense, keyword or hybrid, with +rerank or without")
-    return _Way(known[mode], bool(plus), limit)
+    way = read_way(text)
+    return _Way(way.mode, way.rerank, limit)
 
 
 def _labelled(beir: Beir, limit: int | None) -> list[Labelled]:

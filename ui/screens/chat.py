@@ -20,6 +20,7 @@ from ui.questions import SUGGESTIONS
 from ui.runs import Run
 from ui.views import chat as view
 from ui.views.collections import SAMPLE, title_of
+from ui.views.decision import absent_reason
 from ui.views.passage import Target
 
 EVERY_S = 0.25
@@ -208,7 +209,7 @@ def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> Non
     with st.container(border=True):
         st.markdown(f":material/search_off: **{words('chat.absent')}**")
         if exchange.decision:
-            st.text(view.absent_reason(exchange.decision, exchange.hits, words))
+            st.text(absent_reason(exchange.decision, exchange.hits, words))
         if said.targets:
             show = partial(_open, said.targets[0])
             label = words("chat.closest", document=shortened(said.targets[0].document, view.MAX_NAME_CHARS))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from clients.answers import Answer, Decision
+from clients.answers import Answer
 from clients.index import Hit
 from ui import units
 from ui.exchanges import Exchange
@@ -15,10 +15,11 @@ from ui.labels import Labels
 from ui.prose import Block, Span, quoted, shortened, written
 from ui.told import told
 
+from . import hits
+from .decision import decided
 from .passage import Target, of_citation, of_hit, place
 
 MAX_NAME_CHARS = 40
-SAID_CAUSES = ("unsure", "incomplete")
 How = Literal["quoted", "written", "absent", "stopped", "unknown"]
 
 
@@ -145,16 +146,6 @@ def _total_s(answer: Answer) -> float:
     return sum(seconds for stage, seconds in answer.timings.items() if stage != "first_token")
 
 
-def absent_reason(decision: Decision, hits: Sequence[Hit], labels: Labels) -> str:
-    """Why there is no answer."""
-    if decision.cause in ("empty", "incomplete"):
-        return labels(f"chat.lacks.{decision.cause}")
-    if not hits:
-        return labels("chat.absent_nothing")
-    numbers = {"confidence": f"{decision.confidence:.2f}", "threshold": f"{decision.threshold:.2f}"}
-    return labels("chat.lacks.unsure" if decision.cause == "unsure" else "chat.absent_why", **numbers)
-
-
 def progress(exchange: Exchange, labels: Labels) -> str:
     """What is going on before the first word."""
     return labels("chat.reading", count=len(exchange.hits)) if exchange.hits else labels("chat.searching")
@@ -164,7 +155,7 @@ def why(exchange: Exchange, labels: Labels) -> Said:
     """Why this answer: what was searched for, what was found with which scores, how long it took."""
     blocks = [Block([Span(labels("why.query"), "quiet"), Span(exchange.query or exchange.question)])]
     if exchange.decision:
-        blocks.append(Block([Span(_decided(exchange.decision, labels), "quiet")]))
+        blocks.append(Block([Span(decided(exchange.decision, labels), "quiet")]))
     blocks.append(Block([Span(labels("why.hits" if exchange.hits else "why.no_hits"))], "heading"))
     blocks += [_hit_block(i, hit, labels) for i, hit in enumerate(exchange.hits)]
     if exchange.answer:
@@ -172,54 +163,20 @@ def why(exchange: Exchange, labels: Labels) -> Said:
     return Said(blocks, [of_hit(hit) for hit in exchange.hits], "unknown")
 
 
-def _decided(decision: Decision, labels: Labels) -> str:
-    return labels(
-        "why.decision", confidence=f"{decision.confidence:.2f}", low=f"{decision.t_low:.2f}",
-        threshold=f"{decision.threshold:.2f}",
-        kind=labels("why.calibrated" if decision.calibrated else "why.default"), reason=_reason(decision, labels),
-    )  # fmt: skip
-
-
-def _reason(decision: Decision, labels: Labels) -> str:
-    """Why it was decided so, in the page's language."""
-    is_special = decision.cause in SAID_CAUSES
-    why = labels(f"why.cause.{decision.cause}") if is_special else labels(f"why.route.{decision.route}")
-    return why + labels("why.share", share=f"{decision.coverage:.0%}")
-
-
 def _hit_block(i: int, hit: Hit, labels: Labels) -> Block:
     where = place(hit.page, hit.heading, labels)
     spans = [Span(str(i + 1), "chip", i), Span(" "), Span(hit.document, "strong")]
     if where:
         spans.append(Span(f" · {where}", "quiet"))
-    return Block([*spans, Span("\n"), Span(" · ".join(_signals(hit, labels)), "quiet")], "item")
-
-
-def _signals(hit: Hit, labels: Labels) -> list[str]:
-    final = labels("why.signal_unranked", signal=labels.word("why.signals", hit.score_kind), score=_score(hit.score))
-    # A keyword score of 0 means that no word was found; its rank is then of no account.
-    return [
-        final,
-        *(_signal(hit, name, score, labels) for name, score in hit.scores.items() if score or name != "keyword"),
-    ]
-
-
-def _signal(hit: Hit, name: str, score: float, labels: Labels) -> str:
-    word = labels.word("why.signals", name)
-    if name in hit.ranks:
-        return labels("why.signal", signal=word, score=_score(score), rank=hit.ranks[name])
-    return labels("why.signal_unranked", signal=word, score=_score(score))
+    facts = filter(None, [*hits.signals(hit, labels), hits.copies(hit, labels)])
+    return Block([*spans, Span("\n"), Span(" · ".join(facts), "quiet")], "item")
 
 
 def _costs(answer: Answer, labels: Labels) -> list[Block]:
-    stages = [f"{labels.word('why.stage', stage)} {units.took(s)}" for stage, s in answer.timings.items()]
-    blocks = [Block([Span(labels("why.timings"), "quiet"), Span(" · ".join(stages))])] if stages else []
+    stages = hits.stages(answer.timings, labels)
+    blocks = [Block([Span(labels("why.timings"), "quiet"), Span(stages)])] if stages else []
     if answer.notes:
         blocks.append(
             Block([Span(labels("why.notes"), "quiet"), Span("; ".join(told(note, labels) for note in answer.notes))])
         )
     return blocks
-
-
-def _score(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
