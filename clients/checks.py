@@ -17,6 +17,7 @@ _AT_LEAST: dict[str, float] = {
     "llm.generate.max_tokens": 0,
     "llm.embed.dimension": 0,
     "llm.cache_mb": 0,
+    "llm.side_models": 0,
     "index.chunk_size": 1,
     "index.overlap": 0,
     "index.max_file_mb": 1,

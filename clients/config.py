@@ -95,6 +95,7 @@ class LLM(Service):
         roles: those that workers started from this configuration serve; empty means all of them. Workers of one
             service may serve different roles, on different machines.
         cache_mb: memory for remembered vectors, and as much again for remembered scores.
+        side_models: embedding models that a worker may load beside its own, for calls that name them.
     """
 
     front_end: Endpoint = field(default_factory=lambda: Endpoint(7781))
@@ -106,6 +107,7 @@ class LLM(Service):
     threads: int = 0
     roles: list[Literal["embed", "rerank", "generate"]] = field(default_factory=list)
     cache_mb: int = 64
+    side_models: int = 1
     state_path: str = ""
     device: str = "cpu"
     strategy: str = ""

@@ -21,7 +21,7 @@ class Embed:
 
     Attributes:
         role: questions and documents take different prefixes in most models.
-        model: name of a loaded model; empty means the service's own.
+        model: name of an embedding model that the service's machine has, loaded or not; empty means the service's own.
         instruction: what queries are told to be, for models that take one; empty means the model's own.
         dimension: cut the vectors to so many numbers and normalise again (Matryoshka); 0 means all.
     """

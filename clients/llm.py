@@ -114,7 +114,8 @@ class LLMClient:
         Args:
             texts: one text or many; they travel in parts, several of them at a time.
             role: ``query`` for questions, ``document`` for everything else.
-            model: name of a loaded model, or empty for the service's own.
+            model: name of an embedding model that the service's machine has, loaded or not; empty means the
+                service's own.
             instruction: what queries are told to be, for models that take one; empty means the model's own.
             dimension: cut the vectors to so many numbers and normalise again; 0 means all.
             on_progress: called in this thread with each part that is done; what it raises cancels the rest.
@@ -124,7 +125,8 @@ class LLMClient:
             float32 [n, dim], L2-normalised, rows in the order of the texts.
 
         Raises:
-            ModelNotLoaded: the service has no embedding model.
+            ModelNotLoaded: the service has no embedding model, or no room for the one that is named.
+            NotFound: there is no model of that name.
             BadRequest: an empty text, or a dimension that the model's vectors cannot be cut to.
         """
         split = embed_requests(texts, role, model, instruction, dimension, tells=on_progress is not None)

@@ -26,6 +26,7 @@ class ModelInfo:
         dtype, device: what the model computes in and where; empty if unknown.
         num_bytes: memory that its weights take, by estimate; 0 if unknown.
         revision: what tells two sets of weights apart; vectors of two revisions do not mix.
+        beside: other embedding models that this worker has loaded now, because calls named them.
     """
 
     role: RoleName
@@ -40,6 +41,7 @@ class ModelInfo:
     device: str = ""
     num_bytes: int = 0
     revision: str = ""
+    beside: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

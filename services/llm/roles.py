@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from clients.config import LLM, Model
-from clients.errors import ConfigError, ModelNotLoaded, RagqError
+from clients.errors import BadRequest, ConfigError, ModelNotLoaded, NotFound, RagqError
 from clients.models import ModelInfo, Reload, Reloaded, RoleName, RoleUsage
 from services.models import Card, Needs, Shelf, needs
 from services.service import Call
@@ -17,6 +19,8 @@ from services.service import Call
 from .backends.base import Generator, Reranker
 from .backends.maxsim import MaxSim
 from .backends.registry import Site, backend
+from .backends.toy import is_toy
+from .beside import Beside
 from .choice import Choice
 from .embedding import Embedding
 from .machine import available_bytes, share_of_cores
@@ -34,6 +38,7 @@ class Roles:
     """The three roles of a worker.
 
     Attributes:
+        beside: embedding models beside the one of the role, for calls that name them.
         threads: processor threads that a model may use.
         served: the roles that this worker takes calls for; the others are never filled.
     """
@@ -41,6 +46,7 @@ class Roles:
     embed: Role[Embedding]
     rerank: Role[Reranker]
     generate: Role[Generator]
+    beside: Beside
     threads: int
     served: tuple[RoleName, ...]
 
@@ -57,14 +63,39 @@ class Roles:
             )
 
         def quiet_but(own: RoleName) -> Callable[[], bool]:
-            return lambda: not any(role.is_busy for role in others if role.name != own)
+            return lambda: not any(role.is_busy for role in others if role.name != own) and not beside.is_busy
+
+        def is_quiet() -> bool:
+            return not any(role.is_busy for role in others)
 
         embed = role("embed", config.embed, partial(_embedding, site, cache_bytes, quiet_but("embed")))
         rerank = role("rerank", config.rerank, partial(_reranker, site, cache_bytes, quiet_but("rerank"), embed))
         generate = role("generate", config.generate, partial(_generator, site))
         others: tuple[AnyRole, ...] = (embed, rerank, generate)
+        loader = Loader(partial(_embedding, site, cache_bytes, is_quiet), partial(_measure, site, "embed"))
+        beside = Beside(partial(_settings_beside, site, config.embed), loader, config.side_models, time.monotonic)
         served: tuple[RoleName, ...] = tuple(config.roles) or get_args(RoleName)
-        return cls(embed, rerank, generate, threads, served)
+        return cls(embed, rerank, generate, beside, threads, served)
+
+    @contextmanager
+    def lend_embedding(self, call: Call, wanted: str = "") -> Iterator[Embedding]:
+        """The embedding model of a name, be it the present one or one beside it; what `Role.lend` raises.
+
+        Raises:
+            NotFound: there is no such embedding model on this machine.
+        """
+        with ExitStack() as loan:
+            try:
+                embedding = self._present(call, wanted, loan)
+            except NotFound:  # it was exchanged just now
+                embedding = None
+            yield embedding or loan.enter_context(self.beside.lend(wanted, call))
+
+    def _present(self, call: Call, wanted: str, loan: ExitStack) -> Embedding | None:
+        """The model of the role; None when it is another one, or none while there is to be another one."""
+        present = self.embed.peek()
+        names = (self.embed.settings.name, *([present.card.name] if present else []))
+        return loan.enter_context(self.embed.lend(call, wanted)) if not wanted or wanted in names else None
 
     def all(self) -> list[AnyRole]:
         """The roles that are served."""
@@ -73,15 +104,25 @@ class Roles:
 
     def info(self, name: RoleName) -> ModelInfo:
         """The model of a role."""
-        return next(_info(role) for role in self.all() if role.name == name)
+        return next(info for info in self.infos() if info.role == name)
 
     def infos(self) -> list[ModelInfo]:
         """What ``llm.models`` tells."""
-        return [_info(role) for role in self.all()]
+        beside = [embedding.card.name for embedding in self.beside.loaded]
+        return [replace(_info(role), beside=beside if role.name == "embed" else []) for role in self.all()]
 
     def usages(self) -> list[RoleUsage]:
         """What each role has done."""
-        return [_usage(role) for role in self.all()]
+        return [self._usage(role) for role in self.all()]
+
+    def _usage(self, role: AnyRole) -> RoleUsage:
+        model, tally, num_calls = role.peek(), role.seat.tally, role.seat.num_calls
+        if role.name == "embed":
+            tally, num_calls = tally + self.beside.tally, num_calls + self.beside.num_calls
+        return RoleUsage(
+            role.name, model.card.name if model else "", num_calls, tally.num_tokens, tally.num_passes,
+            tally.num_waiting, tally.num_running, tally.cache_hits, tally.cache_misses, tally.cache_bytes,
+        )  # fmt: skip
 
     def exchange(self, wish: Reload, call: Call) -> Reloaded:
         """Another model for a role; what ``Role.exchange`` raises."""
@@ -94,6 +135,7 @@ class Roles:
         """Let go of the models; the reranker may lean on the embedding model."""
         self.generate.close()
         self.rerank.close()
+        self.beside.close()
         self.embed.close()
 
 
@@ -126,6 +168,35 @@ def _embedding(site: Site, cache_bytes: int, is_quiet: Callable[[], bool], setti
     return Embedding(
         embedder, cache_bytes, dimension=settings.dimension, instruction=settings.instruction, is_quiet=is_quiet
     )
+
+
+def _settings_beside(site: Site, section: Model, name: str) -> Model:
+    """How to load an embedding model that a call names: as ragq.yml says if that means this one, else by its card.
+
+    Raises:
+        NotFound: nobody has it; says how to get it.
+    """
+    if _name_of(site, section) == name:
+        return section
+    own = replace(section, name=name, max_tokens=0, dimension=0, instruction="")
+    try:
+        site.shelf.path(name)  # not elsewhere on the disk: names come from callers
+        embeds = "embed" in site.shelf.locate(name).card.roles
+    except (BadRequest, ModelNotLoaded) as error:
+        if section.url or (section.backend == "toy" and is_toy(name)):
+            return own
+        raise NotFound(f"no model '{name}' is on this machine to embed", help=error.help) from error
+    if not embeds:
+        raise NotFound(f"no model '{name}' embeds: the one of that name does something else")
+    return Model(name, dtype=section.dtype) if section.url or section.backend == "toy" else own
+
+
+def _name_of(site: Site, section: Model) -> str:
+    """What the model of a section calls itself; one that is named by its path has a name of its own too."""
+    try:
+        return section.name if section.url else site.shelf.locate(section.name).card.name
+    except (RagqError, OSError):
+        return section.name
 
 
 def _reranker(
@@ -183,11 +254,3 @@ def _told(model: object, what: str, wished: str) -> str:
     runtime = model.embedder if isinstance(model, Embedding) else getattr(model, "scorer", model)
     said = getattr(runtime, what, None)
     return said if isinstance(said, str) else wished.replace("auto", "")
-
-
-def _usage(role: AnyRole) -> RoleUsage:
-    model, tally = role.peek(), role.seat.tally
-    return RoleUsage(
-        role.name, model.card.name if model else "", role.seat.num_calls, tally.num_tokens, tally.num_passes,
-        tally.num_waiting, tally.num_running, tally.cache_hits, tally.cache_misses, tally.cache_bytes,
-    )  # fmt: skip

@@ -104,13 +104,15 @@ class LLMService(Service):
         roles = self.roles.all()
         for role in roles:
             role.follow()
-        return ", ".join(_note(role) for role in roles)
+        self.roles.beside.sweep()
+        beside = [f"beside {embedding.card.name}" for embedding in self.roles.beside.loaded]
+        return ", ".join([*map(_note, roles), *beside])
 
     @serves(EMBED)
     def embed(self, request: Embed, call: Call) -> Embeddings:
         """Vectors in the order of the texts."""
         check_embed(request)
-        with self.roles.embed.lend(call, request.model) as embedding:
+        with self.roles.lend_embedding(call, request.model) as embedding:
             made = embedding.embed(
                 request.texts, request.role, call, instruction=request.instruction, dimension=request.dimension
             )

@@ -1,11 +1,13 @@
 """Deterministic models without weights: the same texts give the same vectors, scores and words.
 
 A text is a bag of hashed words (pairs of characters in Chinese), so similar texts are similar.
+``toy`` has vectors of 256 numbers, ``toy-64`` has some of 64 that have nothing to do with those.
 For tests, demonstrations and machines that hold no model at all.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +24,7 @@ from .registry import Site
 from .toy_writer import ToyGenerator
 
 DIMENSION = 256
+SIZED = re.compile(r"toy-(\d{1,4})")
 MAX_TOKENS = 512
 CARD = Card(
     "toy",
@@ -42,6 +45,7 @@ class ToyEmbedder:
 
     def __init__(self, card: Card = CARD) -> None:
         self.card = card
+        self._dimension = card.dimension
 
     def prepare(
         self,
@@ -61,11 +65,27 @@ class ToyEmbedder:
     def run(self, batch: Sequence[Prepared], *, is_alone: bool = False) -> list[np.ndarray]:
         """One unit vector per word, or the direction of their sum."""
         return [
-            _one_hot(text.ids) if text.wants_tokens else _direction(_one_hot(text.ids).sum(axis=0)) for text in batch
+            self._one_hot(text.ids) if text.wants_tokens else _direction(self._one_hot(text.ids).sum(axis=0))
+            for text in batch
         ]
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _one_hot(self, ids: np.ndarray) -> np.ndarray:
+        vectors = np.zeros((len(ids), self._dimension), np.float32)
+        vectors[np.arange(len(ids)), ids % self._dimension] = np.where(ids // self._dimension % 2, 1.0, -1.0)
+        return vectors
+
+
+def is_toy(name: str) -> bool:
+    """Whether a model of this name can be had without any files."""
+    return name == CARD.name or SIZED.fullmatch(name) is not None
+
+
+def _card(name: str) -> Card:
+    sized = SIZED.fullmatch(name)
+    return replace(CARD, name=name, dimension=max(1, int(sized[1]))) if sized else CARD
 
 
 def _ids(text: str) -> np.ndarray:
@@ -73,16 +93,10 @@ def _ids(text: str) -> np.ndarray:
     return np.array([zlib.crc32(word.encode()) & 0x7FFFFFFF for word in words], np.int32)
 
 
-def _one_hot(ids: np.ndarray) -> np.ndarray:
-    vectors = np.zeros((len(ids), DIMENSION), np.float32)
-    vectors[np.arange(len(ids)), ids % DIMENSION] = np.where(ids // DIMENSION % 2, 1.0, -1.0)
-    return vectors
-
-
 def _direction(total: np.ndarray) -> np.ndarray:
     norm = float(np.linalg.norm(total))
     if norm == 0.0:  # two words at one place with opposite signs
-        total = np.eye(1, DIMENSION, dtype=np.float32)[0]
+        total = np.eye(1, len(total), dtype=np.float32)[0]
         norm = 1.0
     return (total / norm).astype(np.float32)
 
@@ -121,7 +135,7 @@ class Toy:
 
     def embedder(self, settings: Model, site: Site) -> Embedder:
         """Hashed words as vectors."""
-        return ToyEmbedder()
+        return ToyEmbedder(_card(settings.name))
 
     def scorer(self, settings: Model, site: Site) -> Scorer:
         """Shared words."""
