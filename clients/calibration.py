@@ -116,14 +116,20 @@ def _between(x: float, knots: Sequence[float], levels: Sequence[float]) -> float
     return levels[right - 1] + share * (levels[right] - levels[right - 1])
 
 
-def scorers_of(models: Sequence[ModelInfo], top_k: int) -> Scorers:
-    """What the evidence of a search for ``top_k`` passages depends on now."""
+def scorers_of(models: Sequence[ModelInfo], top_k: int, embedder: str = "") -> Scorers:
+    """What the evidence of a search for ``top_k`` passages depends on now.
+
+    Args:
+        models: those of the roles.
+        top_k: how many passages are searched.
+        embedder: what made the collection's vectors, if that is known; it may be another one than serves.
+    """
     by_role = {model.role: model for model in models}
     embed, rerank = by_role.get("embed"), by_role.get("rerank")
     # A reranker of the embedding model's own vectors may have no name of its own.
     revisions = [model.revision[:12] for model in (embed, rerank) if model and model.revision]
     revision = " ".join([*dict.fromkeys(revisions), f"evidence {EVIDENCE}", f"top {top_k}"])
-    return Scorers(embed.name if embed else "", rerank.name if rerank else "", revision)
+    return Scorers(embedder or (embed.name if embed else ""), rerank.name if rerank else "", revision)
 
 
 @dataclass(frozen=True, slots=True)

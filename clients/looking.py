@@ -12,7 +12,7 @@ from .answers import Decision
 from .calibration import scorers_of
 from .config import Ask
 from .decision import Gate, decide, gate_of
-from .index import Hit, Hits, IndexClient, Mode
+from .index import Collection, Hit, Hits, IndexClient, Mode
 from .llm import LLMClient, Sentence
 
 MAX_SENTENCES = 3
@@ -50,7 +50,7 @@ class Looking:
         fitted = self.index.calibrations(self.collection)
         if not fitted:
             return gate_of(self.settings), []
-        scorers = scorers_of(self.llm.models(), self.settings.top_k)
+        scorers = scorers_of(self.llm.models(), self.settings.top_k, self._about().model)
         for calibration in fitted:
             if calibration.scorers == scorers:
                 return gate_of(self.settings, calibration), []
@@ -89,15 +89,16 @@ class Looking:
         """The decision, with a cause that only the collection or the search's stages can tell."""
         if decision.route != "absent":
             return decision
-        if not hits.hits and not self._num_chunks():
+        if not hits.hits and not self._about().num_chunks:
             return replace(decision, cause="empty", reason="the collection has no passages yet")
         if any(note.startswith("searched by words only") for note in hits.notes):
             reason = f"a part of the search failed, so that nothing can be said for sure; {decision.reason}"
             return replace(decision, cause="incomplete", reason=reason)
         return decision
 
-    def _num_chunks(self) -> int:
-        return next((c.num_chunks for c in self.index.collections() if c.name == self.collection), 0)
+    def _about(self) -> Collection:
+        empty = Collection(self.collection, self.collection)
+        return next((c for c in self.index.collections() if c.name == self.collection), empty)
 
     def _search(self, query: str, mode: Mode, without: Sequence[str]) -> Hits:
         began = time.monotonic()
@@ -129,7 +130,7 @@ def _union(first: Hits, second: Hits) -> Hits:
     if merged[0].scores.get("rerank") is not None:
         merged.sort(key=_by_reranker, reverse=True)
     notes = list(dict.fromkeys([*first.notes, *second.notes]))
-    return Hits(merged, first.timings, max(first.coverage, second.coverage), notes)
+    return replace(first, hits=merged, coverage=max(first.coverage, second.coverage), notes=notes)
 
 
 def _by_reranker(hit: Hit) -> float:

@@ -70,9 +70,11 @@ class Hits:
         coverage: 0 to 1, share of the question's informative words (by rarity in the collection)
             that the best hits contain; one of the signals for the decision to answer.
         notes: what was left out and why, for people.
+        model: whose vectors were compared: the collection's own; empty when the search was by words alone.
     """
 
     hits: list[Hit]
     timings: dict[str, float] = field(default_factory=dict)
     coverage: float = 0.0
     notes: list[str] = field(default_factory=list)
+    model: str = ""

@@ -13,6 +13,7 @@ from clients.wire import Clock
 
 from .chats import Chats
 from .documents import Documents
+from .embedding import SERVING, Maker
 from .items import Items
 from .jobs import Jobs
 from .schema import Database
@@ -40,6 +41,11 @@ class Shelf:
     name: str
     model: str
     dimension: int
+
+    @property
+    def maker(self) -> Maker:
+        """What made its vectors."""
+        return Maker(self.model, self.dimension)
 
     @property
     def key(self) -> str:
@@ -133,6 +139,15 @@ class Catalog:
         if not made.rowcount:
             raise AlreadyExists(f"there is a collection '{name}' already", help="give another name")
         return Shelf(int(made.lastrowid or 0), name, model, dimension)
+
+    def maker(self, shelf: Shelf) -> Maker:
+        """What makes the vectors of what is added: the collection's own model, as soon as it holds any of its."""
+        row = (
+            self.database.read()
+            .execute("SELECT 1 FROM documents WHERE collection_id = ? AND num_embedded > 0 LIMIT 1", (shelf.id,))
+            .fetchone()
+        )
+        return shelf.maker if row else SERVING
 
     def set_model(self, shelf: Shelf, model: str, dimension: int) -> Shelf:
         """Say which model makes the vectors of a collection that has none yet; the collection as it then is."""

@@ -16,7 +16,7 @@ from clients.wire import Clock
 from .catalog import Catalog, Shelf
 from .chunks import chunk_id, chunk_of, no_chunk
 from .content import content_of, entry_id
-from .embedding import LLM, serving_model
+from .embedding import LLM
 from .ingest import check_model
 from .jobs import OpenJob
 from .publishing import Publisher
@@ -169,9 +169,9 @@ class Editor:
         if not texts:
             return []
         contents = [content_of(text, row["heading"]) for text in texts]
-        model = serving_model(self._llm)
-        vectors = np.ascontiguousarray(self._llm.embed(contents, timeout_s=EMBED_TIMEOUT_S), np.float32)
-        check_model(shelf, model, vectors.shape[1])
+        made = self._llm.embed(contents, model=shelf.model, dimension=shelf.dimension, timeout_s=EMBED_TIMEOUT_S)
+        vectors = np.ascontiguousarray(made, np.float32)
+        check_model(shelf, shelf.model, vectors.shape[1])
         return [vector.tobytes() for vector in vectors]
 
     def _shelf(self, document_id: str) -> Shelf:

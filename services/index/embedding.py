@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,14 +19,19 @@ FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 15.0
 NEW_OUTAGE_S = CALL_TIMEOUT_S + 60.0
 MODELS_TIMEOUT_S = 10.0
-MODEL_NAME_S = 10.0
 
 
 class LLM(Protocol):
     """What this service needs of `clients.llm.LLMClient`."""
 
     def embed(
-        self, texts: str | Iterable[str], role: Role = "document", *, model: str = "", timeout_s: float | None = None
+        self,
+        texts: str | Iterable[str],
+        role: Role = "document",
+        *,
+        model: str = "",
+        dimension: int = 0,
+        timeout_s: float | None = None,
     ) -> np.ndarray:
         """float32 [n, dim], rows of length one."""
 
@@ -42,6 +48,22 @@ class LLM(Protocol):
 
     def model(self, role: RoleName, *, timeout_s: float | None = None) -> ModelInfo:
         """Which model fills a role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What makes the vectors of a collection: they mix with no other's.
+
+    Attributes:
+        model: empty means the one that serves.
+        dimension: of the vectors; 0 means all that the model gives.
+    """
+
+    model: str = ""
+    dimension: int = 0
+
+
+SERVING = Maker()
 
 
 class Stopping(Exception):
@@ -63,24 +85,10 @@ def serving_model(llm: LLM, timeout_s: float = MODELS_TIMEOUT_S) -> str:
     )
 
 
-class Questions:
-    """Embeds questions, by the model that a collection's vectors were made by.
-
-    Two models may have the same dimension, so the name is asked for too, every ten seconds.
-    """
-
-    def __init__(self, llm: LLM, clock: Clock) -> None:
-        self._llm = llm
-        self._clock = clock
-        self._model = ""
-        self._asked_at = 0.0
-
-    def embed(self, question: str, timeout_s: float) -> tuple[str, np.ndarray]:
-        """The model's name and float32 [1, dim]."""
-        if not self._model or self._clock() - self._asked_at > MODEL_NAME_S:
-            self._model = serving_model(self._llm, timeout_s)
-            self._asked_at = self._clock()
-        return self._model, _checked(self._llm.embed([question], "query", timeout_s=timeout_s), 1)
+def embed_question(llm: LLM, question: str, maker: Maker, timeout_s: float) -> np.ndarray:
+    """A question's vector by the model that made the vectors which it meets, float32 [1, dim]."""
+    vectors = llm.embed([question], "query", model=maker.model, dimension=maker.dimension, timeout_s=timeout_s)
+    return _checked(vectors, 1)
 
 
 class Embedding:
@@ -99,11 +107,14 @@ class Embedding:
         self._failing_since: float | None = None
         self._failed_at = 0.0
 
-    def documents(self, texts: Sequence[str], waiting: Callable[[str], bool]) -> tuple[str, np.ndarray]:
+    def documents(
+        self, texts: Sequence[str], waiting: Callable[[str], bool], maker: Maker = SERVING
+    ) -> tuple[str, np.ndarray]:
         """The model's name and the vectors of texts.
 
         Args:
             texts: at least one.
+            maker: what is to make them.
             waiting: told what is waited for; False when nobody wants the vectors any more.
 
         Returns:
@@ -117,8 +128,9 @@ class Embedding:
         delay_s = FIRST_DELAY_S
         while True:
             try:
-                model = serving_model(self._llm)
-                vectors = self._llm.embed(texts, timeout_s=CALL_TIMEOUT_S)
+                # By its name: another one may serve by the time that the texts are embedded.
+                model = maker.model or serving_model(self._llm)
+                vectors = self._llm.embed(texts, model=model, dimension=maker.dimension, timeout_s=CALL_TIMEOUT_S)
             except RagqError as error:
                 self._bear(error)
                 if not waiting(f"waiting for the LLM service: {error.message}") or self._wait(

@@ -141,7 +141,8 @@ class Ingest(Labour):
             self._catalog.jobs.note(job.id, stage)
             return self._catalog.jobs.is_open(job.id)
 
-        model, vectors = self._embedding.documents([chunk.content for chunk in batch], waiting)
+        maker = self._catalog.maker(shelf)
+        model, vectors = self._embedding.documents([chunk.content for chunk in batch], waiting, maker)
         if not shelf.model:
             self._publisher.open(shelf)
         shelf = self._catalog.set_model(shelf, model, vectors.shape[1])
@@ -168,6 +169,6 @@ def check_model(shelf: Shelf, model: str, dimension: int) -> None:
     if (shelf.model, shelf.dimension) != (model, dimension):
         raise BadRequest(
             f"the collection '{shelf.name}' holds vectors of {shelf.model} ({shelf.dimension} numbers); "
-            f"the LLM service now makes those of {model} ({dimension})",
-            help=f"set llm.embed.name back to {shelf.model}, or add the documents to a new collection",
+            f"the LLM service made those of {model} ({dimension})",
+            help="add the documents to a new collection",
         )

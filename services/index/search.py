@@ -12,7 +12,7 @@ from clients.wire import Clock
 from services.service import Call
 
 from .catalog import Catalog, Shelf
-from .embedding import LLM, Questions
+from .embedding import LLM, embed_question
 from .entries import Found
 from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
@@ -35,7 +35,7 @@ class Searcher:
         self._catalog = catalog
         self._store = store
         self._keywords = keywords
-        self._questions = Questions(llm, clock)
+        self._llm = llm
         self._reranking = Reranking(llm, clock)
 
     def search(self, request: Search, call: Call) -> Hits:
@@ -95,8 +95,9 @@ class Searcher:
             if vector.shape[1] != shelf.dimension or not np.isfinite(vector).all():
                 raise BadRequest(f"vector: {shelf.dimension} finite numbers are wanted, {vector.shape[1]} came")
             return vector
-        model, vector = self._questions.embed(request.query, min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s))
-        check_model(shelf, model, vector.shape[1])
+        timeout_s = min(EMBED_TIMEOUT_S, 0.5 * call.remaining_s)
+        vector = embed_question(self._llm, request.query, shelf.maker, timeout_s)
+        check_model(shelf, shelf.model, vector.shape[1])
         return vector
 
     def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
@@ -112,7 +113,8 @@ class Searcher:
         best = list(order.items())[: request.top_k]
         copies = entries.copies(shelf.id, [id_ for id_, _ in best], request.copies, request.without)
         hits = _hits(best, kind, copies, trail.signals)[: request.top_k]
-        return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes)
+        model = shelf.model if "dense" in trail.signals else ""
+        return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes, model)
 
     def _coverage(self, shelf: Shelf, question: str, hits: Sequence[Hit]) -> float:
         """Share of the question's telling words, weighed by rarity, that the best hits contain."""

@@ -83,7 +83,8 @@ def calibrate(
         others = [one.question for one in read_labelled(foreign)][:limit] if foreign else foreign_to(mesh, collection)
         if not others and all(one.gold for one in questions):
             show.note("no questions about something else: give --foreign; the easy control is left out")
-        scorers = scorers_of(mesh.llm.models(), mesh.config.ask.top_k)
+        maker = next((c.model for c in mesh.index.collections() if c.name == collection), "")
+        scorers = scorers_of(mesh.llm.models(), mesh.config.ask.top_k, maker)
         found = cases(mesh, collection, questions, others)
         result = fitted(collection, scorers, found, aim, "labelled" if test_set else "synthetic", shares)
         mesh.index.set_calibration(result)

@@ -50,7 +50,13 @@ class Judge:
         return sorted(ranked, key=lambda r: -r.score)
 
     def embed(
-        self, texts: str | Iterable[str], role: Role = "document", *, model: str = "", timeout_s: float | None = None
+        self,
+        texts: str | Iterable[str],
+        role: Role = "document",
+        *,
+        model: str = "",
+        dimension: int = 0,
+        timeout_s: float | None = None,
     ) -> np.ndarray:
         return np.zeros((0, 0), np.float32)
 

@@ -261,16 +261,14 @@ def test_the_note_says_what_there_is(desk: Desk) -> None:
     assert desk.service.note() == "1 collection, 3 chunks, memory"
 
 
-@pytest.mark.parametrize("dimension", [8, 256])
-def test_another_model_is_refused_with_the_way_out(desk: Desk, dimension: int) -> None:
+def test_a_collection_whose_model_is_gone_says_so_and_is_searched_by_words(desk: Desk) -> None:
     desk.add_and_wait(FACTS[0])
     with desk.service._parts.database.write() as tx:
-        tx.execute("UPDATE collections SET model = 'other-model', dimension = ?", (dimension,))
+        tx.execute("UPDATE collections SET model = 'other-model'")
     job = desk.add_and_wait(FACTS[1])
     assert job.status == "failed"
-    assert f"other-model ({dimension} numbers)" in job.failures[0].reason
-    assert "llm.embed.name" in job.failures[0].fix
-    with pytest.raises(BadRequest, match="other-model"):
+    assert "'other-model' is on this machine" in job.failures[0].reason
+    with pytest.raises(NotFound, match="other-model"):
         desk.search("whales", "dense")
     hits = desk.search("whales")
     assert hits.hits[0].text == FACTS[0]

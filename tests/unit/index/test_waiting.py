@@ -37,7 +37,13 @@ class Model:
         self.roles = ["embed"]
 
     def embed(
-        self, texts: str | Iterable[str], role: Role = "document", *, model: str = "", timeout_s: float | None = None
+        self,
+        texts: str | Iterable[str],
+        role: Role = "document",
+        *,
+        model: str = "",
+        dimension: int = 0,
+        timeout_s: float | None = None,
     ) -> np.ndarray:
         if self.failures:
             raise self.failures.pop(0)
