@@ -98,7 +98,20 @@ STRATEGIES = """
 ALTER TABLE documents ADD COLUMN strategy TEXT NOT NULL DEFAULT 'sentences';
 ALTER TABLE jobs ADD COLUMN strategy TEXT NOT NULL DEFAULT 'sentences';
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES)
+# Test sets: questions with what answers them, and how runs over them came out; they outlive their collection.
+MEASURES = """
+CREATE TABLE testsets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, collection TEXT NOT NULL,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE TABLE questions (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, testset_id INTEGER NOT NULL REFERENCES testsets(id) ON DELETE CASCADE,
+    text TEXT NOT NULL, detail TEXT NOT NULL, UNIQUE (testset_id, text));
+CREATE TABLE runs (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, testset_id INTEGER NOT NULL REFERENCES testsets(id) ON DELETE CASCADE,
+    detail TEXT NOT NULL, created_at REAL NOT NULL);
+CREATE INDEX runs_of_testset ON runs(testset_id, key);
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES)
 log = logging.getLogger(__name__)
 
 

@@ -19,6 +19,7 @@ from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
 from .handlers.pages import PageHandlers
+from .handlers.testsets import TestSetHandlers
 from .handlers.transfer import TransferHandlers
 from .handlers.web import WebHandlers
 from .parts import open_parts
@@ -30,6 +31,7 @@ class IndexService(
     ChatHandlers,
     CheckupHandlers,
     EditingHandlers,
+    TestSetHandlers,
     TransferHandlers,
     PageHandlers,
     WebHandlers,

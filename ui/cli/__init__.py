@@ -17,5 +17,6 @@ COMMANDS: dict[str, str] = {
     "import": "ui.cli.import_:import_",
     "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",
+    "testset": "ui.cli.testsets:testset",
     "calibrate": "ui.cli.calibrate:calibrate",
 }

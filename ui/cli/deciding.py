@@ -59,14 +59,23 @@ def decided(mesh: Ragq, collection: str, labelled: Sequence[Labelled]) -> Decide
         )
     }
     is_right = np.array([_is_right(*item, found) for item, found in zip(plan, looks, strict=True)])
-    return Decided(gate.calibration is not None, gate.low, gate.high, routes, _figures(looks, is_right))
+    return Decided(
+        gate.calibration is not None, gate.low, gate.high, routes, figures(looks, is_right, np.arange(len(looks)) // 2)
+    )
 
 
 def _is_right(one: Asked, is_removed: bool, look: Look) -> bool:
     return not is_removed and any(hit.document_id in one.gold for hit in look.hits.hits)
 
 
-def _figures(looks: Sequence[Look], is_right: np.ndarray) -> dict[str, Estimate]:
+def figures(looks: Sequence[Look], is_right: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
+    """The figures that `Decided` names.
+
+    Args:
+        looks: what was decided for each case.
+        is_right: whether an answer is right there, bool [n].
+        groups: number of each case's question, int [n].
+    """
     p = np.array([look.decision.confidence for look in looks])
     is_left = np.array([look.decision.route == "absent" for look in looks])
 
@@ -81,7 +90,7 @@ def _figures(looks: Sequence[Look], is_right: np.ndarray) -> dict[str, Estimate]
             "risk_coverage_area": risk_coverage_area(p[chosen], right, weights),
         }
 
-    return estimates(measure, np.arange(len(looks)) // 2)
+    return estimates(measure, groups)
 
 
 def _share(wanted: np.ndarray, among: np.ndarray) -> float:

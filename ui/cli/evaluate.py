@@ -16,14 +16,16 @@ import numpy as np
 from clients.abstention import paired
 from clients.answers import Route
 from clients.calibration import Estimate
+from clients.errors import BadRequest
 from clients.evaluation import Beir, Labelled, Report, best_per_document, judge, read_beir, relevant
 from clients.index import Collection, Mode
 from clients.mesh import Ragq
-from clients.ways import read_way
+from clients.ways import Way, read_way
 
-from . import show
+from . import saved, show
 from .deciding import Decided, decided
 from .options import json_option, mode_option
+from .outcomes import print_outcome
 from .progress import meter
 from .session import Session
 from .testset import collection_name, fill, twins
@@ -77,7 +79,8 @@ class Compared:
 
 
 @click.command("eval")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@click.option("--testset", metavar="NAME", help="A test set that the Index service keeps, instead of DIR.")
 @mode_option
 @click.option("--rerank/--no-rerank", default=False, show_default=True, help="Score the first candidates again.")
 @click.option(
@@ -91,19 +94,28 @@ class Compared:
 def evaluate(
     session: Session,
     /,
-    directory: Path,
+    directory: Path | None,
+    testset: str | None,
     collection: str | None,
     compare: str | None,
     decides: bool,
     as_json: bool,
     **way: Any,
 ) -> None:
-    """Measure retrieval on a test set in BEIR layout.
+    """Measure retrieval on a test set in BEIR layout, or on one that is kept (ragq testset).
 
     DIR holds corpus.jsonl, queries.jsonl and qrels/test.tsv. The corpus is added to a collection of its own,
     which is used again the next time. Prints nDCG@10, MRR@10 and Recall@100, as trec_eval counts them. With --decide
     every query is asked twice, once as if its documents were missing, and the routes are counted.
+
+    With --testset the questions are asked of the collection that the set was made for. The decision is measured too,
+    and the figures are kept with the set: ragq testset runs NAME.
     """
+    if testset or directory is None:
+        if directory or collection or not testset:
+            raise BadRequest("give either DIR or --testset NAME", help="ragq testset list shows the names")
+        _kept(session, testset, _Way(**way), compare, as_json=as_json)
+        return
     beir, first = read_beir(directory), _Way(**way)
     other = _way(compare, first.limit) if compare else None
     with session.mesh(TIMEOUT_S) as mesh:
@@ -117,6 +129,16 @@ def evaluate(
         show.document(result)
     else:
         _print(result)
+
+
+def _kept(session: Session, testset: str, way: _Way, compare: str | None, *, as_json: bool) -> None:
+    with session.mesh(TIMEOUT_S) as mesh:
+        other = read_way(compare) if compare else None
+        outcome = saved.measure(mesh, testset, Way(way.mode, way.rerank), other, way.limit)
+    if as_json:
+        show.document(outcome)
+    else:
+        print_outcome(outcome)
 
 
 @dataclass(frozen=True, slots=True)
