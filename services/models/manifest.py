@@ -22,12 +22,13 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A pinned wheel in a package index."""
+    """A pinned wheel in a package index; ``python`` is one that it says to be made for."""
 
     package: str
     version: str
     sha256: str
     num_bytes: int
+    python: str = "3.12"
 
     def __str__(self) -> str:
         return f"the package {self.package}=={self.version}"

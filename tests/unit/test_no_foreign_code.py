@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ["service.py", "clients", "proxies", "services", "ui"]
+ROOMS = ["service.py", "clients", "compile", "proxies", "services", "ui"]
 MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "shelve", "code"}
 NAMES = {"eval", "exec", "compile", "__import__"}
 METHODS = {

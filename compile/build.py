@@ -1,0 +1,178 @@
+"""How does a checkpoint become a directory with a bmodel that a worker can serve."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.errors import AlreadyExists, BadRequest
+from services.models.bundle import BMODEL, Bundle, Net
+
+from .compiler import CHIP, WEIGHTS, Compiler, mode_of
+from .decoder import Decoder, Shape
+from .mlir import Text
+from .source import Source
+from .weights import Tensors, Weights, write
+
+# One net's weights are one allocation on the device: 3.2 GB failed on a card, and cut by layer they fit.
+MAX_NET_BYTES = 2 << 30
+WEIGHT_BYTES = {"bf16": 2, "f16": 2, "w8": 1}
+Tell = Callable[[str], None]
+Write = Callable[[str, Shape], Text]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a model is to be compiled.
+
+    Attributes:
+        shapes: the lengths; a text goes through the shortest that holds it.
+        dtype: bf16, f16 or w8.
+        in_blocks: every layer a net of its own; None: where one net would be too large.
+    """
+
+    shapes: tuple[Shape, ...]
+    dtype: str = "bf16"
+    in_blocks: bool | None = None
+
+
+def build(source: Source, wish: Wish, compiler: Compiler, output: Path, tell: Tell = lambda _: None) -> Bundle:
+    """Compile every length, put them together, and describe them.
+
+    Args:
+        source: the checkpoint and its task.
+        wish: lengths and dtype.
+        compiler: that is called.
+        output: the new directory; it appears whole or not at all.
+        tell: hears a line for every net.
+
+    Raises:
+        AlreadyExists: there is something at the output.
+        BadRequest: the checkpoint lacks something, or a length is beyond its positions.
+        ConfigError: the dtype cannot be served.
+        BackendError: the compiler failed; its directory is kept, and the message names it.
+    """
+    mode = mode_of(wish.dtype)
+    _check(source, wish, output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    whole = work / output.name
+    whole.mkdir()
+    nets, parts = _Nets(source, wish, compiler, work, mode, tell).compile()
+    compiler.combine(parts, work / BMODEL)
+    (work / BMODEL).rename(whole / BMODEL)
+    bundle = _describe(source, wish, compiler, whole, nets)
+    whole.replace(output)
+    shutil.rmtree(work)
+    return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _Nets:
+    source: Source
+    wish: Wish
+    compiler: Compiler
+    work: Path
+    mode: str
+    tell: Tell
+
+    def compile(self) -> tuple[list[Net], list[Path]]:
+        """Every length, shortest first, and the files that make them up."""
+        shapes = sorted(self.wish.shapes, key=lambda shape: (shape.tokens, shape.batch))
+        steps = self._blocks if _in_blocks(self.source, self.wish) else self._whole
+        nets, parts = [], []
+        for shape, found in zip(shapes, steps(shapes), strict=True):
+            parts += [path for _, path, _ in found]
+            latency_ms = sum(ms for _, _, ms in found)
+            nets.append(Net(tuple(name for name, _, _ in found), shape.batch, shape.tokens, latency_ms))
+            self.tell(f"{shape.batch} x {shape.tokens} tokens: {latency_ms:.2f} ms by the compiler's model of the chip")
+        return nets, parts
+
+    def _whole(self, shapes: Sequence[Shape]) -> list[list[tuple[str, Path, float]]]:
+        weights = self._weights("weights", self._tensors.whole())
+        return [
+            [self._net(self._decoder.whole(name, shape), name, weights)]
+            for shape, name in ((shape, f"{self.source.task}_{_suffix(shape)}") for shape in shapes)
+        ]
+
+    def _blocks(self, shapes: Sequence[Shape]) -> list[list[tuple[str, Path, float]]]:
+        """Layer by layer, so that only one layer's weights lie there at a time."""
+        found: list[list[tuple[str, Path, float]]] = [[] for _ in shapes]
+        layers = range(self.source.causal.layers)
+        pieces: list[tuple[str, Write, Tensors]] = [
+            ("words", self._decoder.words, self._tensors.words()),
+            *((f"block_{n}", _of_layer(self._decoder, n), self._tensors.block(n)) for n in layers),
+            (self.source.task, self._decoder.tail, self._tensors.tail()),
+        ]
+        for piece, text, tensors in pieces:
+            weights = self._weights(piece, tensors)
+            for place, shape in enumerate(shapes):
+                name = f"{piece}_{_suffix(shape)}"
+                found[place].append(self._net(text(name, shape), name, weights))
+            weights.unlink()
+        return found
+
+    @property
+    def _decoder(self) -> Decoder:
+        source = self.source
+        return Decoder(source.causal, source.checkpoint, self._positions, len(source.answers), WEIGHTS)
+
+    @property
+    def _tensors(self) -> Weights:
+        return Weights(self.source.causal, self.source.checkpoint, self._positions, self.source.answers)
+
+    @property
+    def _positions(self) -> int:
+        return max(shape.tokens for shape in self.wish.shapes)
+
+    def _weights(self, name: str, tensors: Tensors) -> Path:
+        return write(self.work / f"{name}.npz", tensors)
+
+    def _net(self, text: Text, name: str, weights: Path) -> tuple[str, Path, float]:
+        made = self.compiler.compile(text, name, weights, self.work / "nets", self.mode)
+        kept = made.path.rename(self.work / f"{name}.bmodel")
+        shutil.rmtree(self.work / "nets" / name)
+        return name, kept, made.latency_ms
+
+
+def _of_layer(decoder: Decoder, layer: int) -> Write:
+    return lambda name, shape: decoder.block(name, shape, layer)
+
+
+def _suffix(shape: Shape) -> str:
+    return f"s{shape.tokens}" if shape.batch == 1 else f"b{shape.batch}_s{shape.tokens}"
+
+
+def _in_blocks(source: Source, wish: Wish) -> bool:
+    if wish.in_blocks is not None:
+        return wish.in_blocks
+    return source.num_weights * WEIGHT_BYTES[wish.dtype] > MAX_NET_BYTES
+
+
+def _check(source: Source, wish: Wish, output: Path) -> None:
+    if output.exists():
+        raise AlreadyExists(f"{output} is there already", help="remove it, or give another --output")
+    longest = max(shape.tokens for shape in wish.shapes)
+    if source.card.max_tokens and longest > source.card.max_tokens:
+        raise BadRequest(f"'{source.card.name}' reads {source.card.max_tokens} tokens, not {longest}")
+
+
+def _describe(source: Source, wish: Wish, compiler: Compiler, whole: Path, nets: Sequence[Net]) -> Bundle:
+    sha256 = _sha256(whole / BMODEL)
+    source.settle(whole, max(net.tokens for net in nets), sha256[:16])
+    bundle = Bundle(
+        source.task, tuple(nets), source.causal.hidden, source.vocabulary, CHIP, wish.dtype,
+        answers=() if source.task == "next" else source.answers, prompt=source.prompt, sha256=sha256,
+        weights_sha256=source.sha256(), tokenizer_sha256=_sha256(whole / "tokenizer.json"), tool=compiler.name,
+    )  # fmt: skip
+    bundle.write(whole)
+    return bundle
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Compiled models on SOPHON devices, each device in a process of its own."""

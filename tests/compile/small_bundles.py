@@ -1,0 +1,50 @@
+"""Tiny bundles, compiled on the spot from random weights that are the same everywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from compile.build import Wish, build
+from compile.decoder import Shape
+from compile.source import open_source
+from compile.stages import Stages
+from compile.tools import Tools
+from services.models import Card, Shelved
+from tests.unit.llm import small_tokenizer
+
+from . import checkpoints
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "sophon_golden.json").read_text(encoding="utf-8"))
+EMBED = Card(
+    "small", "decoder", ("embed",), dimension=checkpoints.HIDDEN, max_tokens=200, pooling="last", min_dimension=8,
+    instruction="Find cats", query_prefix="Instruct: {instruction}\nQuery:",
+)  # fmt: skip
+RERANK = Card("small", "decoder", ("rerank",), max_tokens=256, head="yes_no")
+LENGTHS = (Shape(1, 16), Shape(2, 16), Shape(1, 32))
+
+
+def embedding_checkpoint(directory: Path) -> Shelved:
+    """As Qwen3-Embedding is published: no ``model.`` before its keys, and texts end with an end token."""
+    checkpoints.write(directory, prefix="")
+    small_tokenizer.write(directory, has_end=True)
+    return Shelved(EMBED, directory, 0)
+
+
+def reranking_checkpoint(directory: Path, *, is_tied: bool = True) -> Shelved:
+    """As Qwen3-Reranker is published, with the head tied or not."""
+    checkpoints.write(directory, is_tied=is_tied)
+    small_tokenizer.write(directory, template=small_tokenizer.CHATML)
+    return Shelved(RERANK, directory, 0)
+
+
+def compiled(tools: Tools, model: Shelved, output: Path, *lengths: Shape, dtype: str = "bf16", **wish: object) -> Path:
+    """The directory of a bundle."""
+    build(open_source(model), Wish(lengths or LENGTHS, dtype, **wish), Stages(tools), output)
+    return output
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
