@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
@@ -27,6 +27,7 @@ TIMEOUT_S = 20.0
 STATUS_TIMEOUT_S = 1.0
 FRESH_S = 2.0
 MODELS_FRESH_S = 30.0
+QUESTIONS = "trial-text"
 _KEY = "ragq"
 
 
@@ -145,6 +146,13 @@ def collection() -> Collection | None:
 def finds() -> Finds:
     """What this tab's trials found."""
     return tab().finds
+
+
+def try_question(text: str) -> None:
+    """Put a question into the page of retrieval tests, in place of what stands there."""
+    held = tab()
+    held.trial = replace(held.trial or Trial(), text=text)
+    st.session_state[QUESTIONS] = text
 
 
 def choose(name: str) -> None:

@@ -62,6 +62,7 @@ CHINESE: dict[str, str] = {
     "searched by words only: {}": "只按关键词检索：{0}",
     "not reranked: the reranker is too slow on this machine": "没有重排：重排模型在这台机器上太慢",
     "not reranked: the time allows {} passages, {} are wanted": "没有重排：时间只够 {0} 段，需要 {1} 段",
+    "{} took longer than it was given": "{0} 超时",
     "not reranked: {}": "没有重排：{0}",
     "the calibration is not used: it was fitted to {}, and now there are {}; {} fits it again": (
         "没有使用校准：它是为 {0} 做的，现在是 {1}；用 {2} 重新校准"
@@ -76,12 +77,12 @@ CHINESE: dict[str, str] = {
 
 
 def told(text: str, labels: Labels) -> str:
-    """The text in the page's language where it is known, else as the service said it."""
+    """The text in the page's language where it is known, its parts too, else as the service said it."""
     if labels.language != "zh":
         return text
     for pattern, chinese in _patterns():
         if found := pattern.fullmatch(text):
-            return chinese.format(*found.groups())
+            return chinese.format(*(told(part, labels) for part in found.groups()))
     return text
 
 

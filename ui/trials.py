@@ -29,6 +29,7 @@ class Trial:
         ways: how to search, in the order of the columns.
         low, high: thresholds of the decision; None takes those that hold for the collection.
         is_single: one way at a time instead of side by side.
+        testset: where marks go; empty for the first of the collection.
     """
 
     text: str = ""
@@ -37,6 +38,7 @@ class Trial:
     low: float | None = None
     high: float | None = None
     is_single: bool = False
+    testset: str = ""
 
     @property
     def questions(self) -> list[str]:
@@ -47,7 +49,14 @@ class Trial:
         """The trial as values of the page's address, from which a reload or a friend gets it back."""
         given = "" if self.low is None or self.high is None else f"{self.low:.2f}{_SEPARATOR}{self.high:.2f}"
         ways = "" if self.ways == WAYS else _SEPARATOR.join(map(str, self.ways)).replace("+", "-")
-        return {"q": self.text, "ways": ways, "k": str(self.top_k), "t": given, "one": "1" if self.is_single else ""}
+        return {
+            "q": self.text,
+            "ways": ways,
+            "k": str(self.top_k),
+            "t": given,
+            "one": "1" if self.is_single else "",
+            "set": self.testset,
+        }
 
 
 def trial_of(address: Mapping[str, str], top_k: int) -> Trial:
@@ -62,7 +71,9 @@ def trial_of(address: Mapping[str, str], top_k: int) -> Trial:
     number = address.get("k", "")
     asked = int(number) if number.isascii() and number.isdigit() else top_k
     text = address.get("q", "")[:MAX_CHARS]
-    return Trial(text, ways or WAYS, max(1, min(MAX_TOP_K, asked)), low, high, bool(address.get("one")))
+    return Trial(
+        text, ways or WAYS, max(1, min(MAX_TOP_K, asked)), low, high, bool(address.get("one")), address.get("set", "")
+    )
 
 
 def _way(name: str) -> Way | None:

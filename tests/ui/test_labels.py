@@ -16,6 +16,7 @@ from clients.index import HitScore, JobStatus, Mode, Status, Strategy
 from clients.ways import Way
 from ui.labels import LANGUAGES, TABLE, Labels, language_of
 from ui.questions import SUGGESTIONS
+from ui.views.marking import FIGURES
 
 UI = Path(__file__).parents[2] / "ui"
 FILES = sorted(path for path in UI.rglob("*.py") if "cli" not in path.relative_to(UI).parts)
@@ -61,6 +62,8 @@ FAMILIES = {
     "retrieval.way.": [str(Way(mode, rerank)) for mode in get_args(Mode) for rerank in (False, True)],
     "retrieval.route.": get_args(Route),
     "hit.": ["dense", "keyword"],
+    "marking.": ["right", "wrong"],
+    "figure.": FIGURES,
     "service.": ["index", "llm", "tuning"],
     "chat.suggest_": ["easy", "other_language", "table", "absent"],
 }

@@ -154,7 +154,7 @@ def test_a_way_is_read_as_it_is_written(way: Way) -> None:
     [
         Trial(),
         Trial("q1\nq2", (WAYS[1], WAYS[3]), 20, 0.2, 0.75, is_single=True),
-        Trial("a & b = ?", (Way("dense"),), 1, 0.0, 1.0),
+        Trial("a & b = ?", (Way("dense"),), 1, 0.0, 1.0, testset="my set"),
     ],
     ids=["fresh", "all", "odd"],
 )

@@ -41,3 +41,7 @@ def test_both_languages_hold_the_same_number_of_values(english: str) -> None:
     said = told(english.format(*values), Labels("zh"))
     assert all(value in said for value in values)
     assert said != english.format(*values)
+
+
+def test_what_a_sentence_quotes_is_told_too() -> None:
+    assert told("not reranked: llm.rerank took longer than it was given", Labels("zh")) == "没有重排：llm.rerank 超时"

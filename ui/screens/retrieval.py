@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from ui import session
 from ui.labels import Labels
 from ui.parts.banner import banner
 from ui.parts.drawer import drawer
+from ui.parts.marking import Marking, chosen, listed
 from ui.prose import escaped
 from ui.trials import MAX_CHARS, MAX_QUESTIONS, MAX_TOP_K, Trial, moved, trial_of
 from ui.views import retrieval as view
@@ -23,7 +24,7 @@ from ui.views.collections import title_of
 from ui.views.health import Banner
 from ui.views.passage import Target
 
-NAMES = ("q", "ways", "k", "t", "one")
+NAMES = ("q", "ways", "k", "t", "one", "set")
 
 
 def page() -> None:
@@ -40,15 +41,29 @@ def page() -> None:
     gate = session.finds().gate(session.desk().mesh, collection.name)
     if isinstance(gate, RagqError):
         _failed(gate, words)
-    _settings(collection, None if isinstance(gate, RagqError) else gate[0], words)
+    marking = _settings(collection, None if isinstance(gate, RagqError) else gate[0], words)
     session.write_url(**_trial().address())
     for i, question in enumerate(_trial().questions):
         with st.container(border=True, key=f"tried-{i}"):
             st.subheader(escaped(question), anchor=False)
             if not isinstance(gate, RagqError):
                 _verdict(collection.name, question, *gate, words)
-            _columns(collection.name, i, question, words)
+            if marking is not None:
+                marking.head(question, str(i), words)
+            _columns(_Asked(collection.name, i, question, marking), words)
+    if marking is not None:
+        listed(marking, words)
     drawer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with its number on the page, and where marks on its hits go; None when they cannot be kept."""
+
+    collection: str
+    number: int
+    question: str
+    marking: Marking | None
 
 
 def _trial() -> Trial:
@@ -76,7 +91,7 @@ def _teach(collection: Collection | None, words: Labels) -> None:
 
 def _ask(words: Labels) -> None:
     text = st.text_area(
-        words("retrieval.questions"), _trial().text, key="trial-text", height=100, max_chars=MAX_CHARS,
+        words("retrieval.questions"), _trial().text, key=session.QUESTIONS, height=100, max_chars=MAX_CHARS,
         help=words("retrieval.questions_help", count=MAX_QUESTIONS),
     )  # fmt: skip
     if st.button(words("retrieval.search"), type="primary", icon=":material/search:", key="try"):
@@ -84,7 +99,7 @@ def _ask(words: Labels) -> None:
         _change(text=text or "")
 
 
-def _settings(collection: Collection, gate: Gate | None, words: Labels) -> None:
+def _settings(collection: Collection, gate: Gate | None, words: Labels) -> Marking | None:
     trial = _trial()
     left, middle, right = st.columns([3, 1, 2], gap="medium")
     with left:
@@ -95,11 +110,15 @@ def _settings(collection: Collection, gate: Gate | None, words: Labels) -> None:
         is_single = st.toggle(words("retrieval.single"), trial.is_single, key="trial-single")
     top_k = middle.slider(words("retrieval.top_k"), 1, MAX_TOP_K, trial.top_k, key="trial-top-k")
     _change(ways=tuple(way for way in WAYS if way in ways), top_k=top_k, is_single=is_single)
-    if gate is not None:
-        with right:
+    with right:
+        if gate is not None:
             _thresholds(collection, gate, words)
+        marking = chosen(collection, _trial().testset, words)
+    if marking is not None and marking.questions():
+        _change(testset=marking.name)
     if not ways:
         st.info(words("retrieval.none_chosen"), icon=":material/info:")
+    return marking
 
 
 def _thresholds(collection: Collection, gate: Gate, words: Labels) -> None:
@@ -131,22 +150,23 @@ def _verdict(collection: str, question: str, gate: Gate, notes: list[str], words
     _notes(shown.notes)
 
 
-def _columns(collection: str, i: int, question: str, words: Labels) -> None:
+def _columns(asked: _Asked, words: Labels) -> None:
     ways = _trial().ways
     if _trial().is_single and ways:
         for tab, way in zip(st.tabs([view.name_of(way, words) for way in ways]), ways, strict=True):
             with tab:
-                _found(collection, i, question, way, words)
+                _found(asked, way, words)
         return
     for column, way in zip(st.columns(len(ways), gap="small") if ways else [], ways, strict=True):
         with column:
             st.markdown(f"**{escaped(view.name_of(way, words))}**")
-            _found(collection, i, question, way, words)
+            _found(asked, way, words)
 
 
-def _found(collection: str, i: int, question: str, way: Way, words: Labels) -> None:
+def _found(asked: _Asked, way: Way, words: Labels) -> None:
+    index, top_k = session.desk().mesh.index, _trial().top_k
     with st.spinner(words("chat.searching")):
-        found = session.finds().hits(session.desk().mesh.index, collection, question, way, _trial().top_k)
+        found = session.finds().hits(index, asked.collection, asked.question, way, top_k)
     if isinstance(found, RagqError):
         _failed(found, words)
         return
@@ -155,9 +175,12 @@ def _found(collection: str, i: int, question: str, way: Way, words: Labels) -> N
     _notes(column.notes)
     if not column.rows:
         st.text(words("retrieval.nothing"))
-    for row in column.rows:
-        with st.container(border=True, gap="small", key=f"hit-{i}-{way}-{row.rank}"):
-            _row(row, f"{i}-{way}-{row.rank}", words)
+    for row, hit in zip(column.rows, found.hits, strict=True):
+        key = f"{asked.number}-{way}-{row.rank}"
+        with st.container(border=True, gap="small", key=f"hit-{key}"):
+            _row(row, key, words)
+            if asked.marking is not None:
+                asked.marking.buttons(asked.question, hit, key, words)
 
 
 def _row(row: view.Row, key: str, words: Labels) -> None:
