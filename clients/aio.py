@@ -138,6 +138,7 @@ class AsyncIndex(_Face[IndexClient]):
     recut_document = _twin(IndexClient.recut_document)
     export_collection = _twin(IndexClient.export_collection)
     import_collection = _job_twin(IndexClient.import_collection)
+    reindex = _job_twin(IndexClient.reindex)
     check = _twin(IndexClient.check)
     find_without = _twin(IndexClient.find_without)
     calibrations = _twin(IndexClient.calibrations)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import adding, calibration, checkup, editing, pages, testsets, transfer, web
+from . import adding, calibration, checkup, editing, pages, reindexing, testsets, transfer, web
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
 from .calibration import Calibrating
 from .chats import Chat, ChatId, Chats, Turn, Turns
@@ -48,6 +48,7 @@ from .ingest import (
     UploadPart,
 )
 from .pages import Pages
+from .reindexing import Reindexing
 from .searching import Hit, Hits, HitScore, Mode, Search
 from .testsets import Testing
 from .transfer import Transfers
@@ -138,11 +139,11 @@ DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
     SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *calibration.METHODS, *checkup.METHODS, *editing.METHODS,
-    *pages.METHODS, *testsets.METHODS, *transfer.METHODS, *web.METHODS,
+    *pages.METHODS, *reindexing.METHODS, *testsets.METHODS, *transfer.METHODS, *web.METHODS,
 )  # fmt: skip
 
 
-class IndexClient(Adding, Calibrating, CheckingUp, Editing, Pages, Surfing, Testing, Transfers):
+class IndexClient(Adding, Calibrating, CheckingUp, Editing, Pages, Reindexing, Surfing, Testing, Transfers):
     """Collections, documents and search, as plain calls."""
 
     def collections(self) -> list[Collection]:

@@ -109,6 +109,7 @@ class JobRecord:
         failures: documents that failed in this job.
         elapsed_s: seconds of work so far.
         unchanged: documents that were there already with the same content.
+        model: what a collection is embedded anew by; empty for a job that adds documents.
     """
 
     id: str
@@ -126,6 +127,7 @@ class JobRecord:
     elapsed_s: float = 0.0
     reason: str = ""
     failures: list[Document] = field(default_factory=list)
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from clients.wire import Clock
 from .chats import Chats
 from .documents import Documents
 from .embedding import SERVING, Maker
+from .generations import Generations, give_up, next_generation, retire
 from .items import Items
 from .jobs import Jobs
 from .schema import Database
@@ -35,12 +36,14 @@ class Shelf:
     Attributes:
         id: number that is never given twice, so that a collection made anew meets no old vectors.
         model: embedding model of its vectors; empty until the first document is embedded.
+        generation: of the vectors that are searched.
     """
 
     id: int
     name: str
     model: str
     dimension: int
+    generation: int = 0
 
     @property
     def maker(self) -> Maker:
@@ -49,13 +52,23 @@ class Shelf:
 
     @property
     def key(self) -> str:
-        """Its name inside the stores: ASCII, whatever script people use."""
+        """Its name inside the keyword index: ASCII, whatever script people use."""
         return shelf_key(self.id)
+
+    @property
+    def store_key(self) -> str:
+        """The name of its vectors inside the vector store."""
+        return store_key(self.id, self.generation)
 
 
 def shelf_key(collection_id: int) -> str:
-    """The name of a collection inside the stores."""
+    """The name of a collection inside the keyword index."""
     return f"collection-{collection_id:06d}"
+
+
+def store_key(collection_id: int, generation: int) -> str:
+    """The name of a generation of a collection's vectors inside the vector store."""
+    return f"{shelf_key(collection_id)}-{generation:06d}" if generation else shelf_key(collection_id)
 
 
 def checked_name(name: str) -> str:
@@ -76,6 +89,7 @@ class Catalog:
         self.database = database
         self._clock = clock
         self.documents = Documents(database, clock)
+        self.generations = Generations(database)
         self.versions = Versions(database, self.documents)
         self.items = Items(database)
         self.jobs = Jobs(database, self.documents, clock)
@@ -112,7 +126,11 @@ class Catalog:
 
     def shelf_of(self, collection_id: int) -> Shelf | None:
         """One by its number; None when it is gone."""
-        row = self.database.read().execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
+        return self.shelf_in(self.database.read(), collection_id)
+
+    def shelf_in(self, connection: sqlite3.Connection, collection_id: int) -> Shelf | None:
+        """As `shelf_of`, as a transaction sees it."""
+        row = connection.execute("SELECT * FROM collections WHERE id = ?", (collection_id,)).fetchone()
         return _shelf(row) if row else None
 
     def create(self, name: str, title: str, *, exist_ok: bool) -> Collection:
@@ -149,39 +167,35 @@ class Catalog:
         )
         return shelf.maker if row else SERVING
 
-    def set_model(self, shelf: Shelf, model: str, dimension: int) -> Shelf:
-        """Say which model makes the vectors of a collection that has none yet; the collection as it then is."""
-        if (shelf.model, shelf.dimension) == (model, dimension):
-            return shelf
+    def with_model(self, shelf: Shelf, model: str, dimension: int) -> Shelf:
+        """A collection as it would be if that model made its vectors; in place of others they are a new generation."""
+        generation = next_generation(self.database.read(), shelf.id) if shelf.model else shelf.generation
+        return Shelf(shelf.id, shelf.name, model, dimension, generation)
+
+    def set_model(self, shelf: Shelf) -> Shelf:
+        """Let a collection that has no vectors yet be as `with_model` made it; the collection as it then is."""
         with self.database.write() as tx:
-            changed = tx.execute(
-                """UPDATE collections SET model = ?, dimension = ? WHERE id = ? AND NOT EXISTS (
-                SELECT 1 FROM documents WHERE collection_id = collections.id AND num_embedded > 0)""",
-                (model, dimension, shelf.id),
+            now = self.shelf_in(tx, shelf.id)
+            if now is None or self.maker(shelf) != SERVING:
+                return now or shelf
+            if now.generation != shelf.generation:
+                retire(tx, shelf.id)
+            tx.execute(
+                "UPDATE collections SET model = ?, dimension = ?, generation = ? WHERE id = ?",
+                (shelf.model, shelf.dimension, shelf.generation, shelf.id),
             )
-            if changed.rowcount and shelf.model:
-                # The store made room for vectors of the old dimension and must start over.
-                tx.execute("INSERT OR IGNORE INTO stale_collections VALUES (?)", (shelf.id,))
-        return self.shelf_of(shelf.id) or shelf
+        return shelf
 
     def delete(self, name: str) -> Shelf:
         """Delete a collection's records; what the stores hold of it is on record as stale until they forgot it."""
         shelf = self.shelf(name)
         with self.database.write() as tx:
             self.jobs.cancel_collection(tx, shelf.id)
-            tx.execute("INSERT OR IGNORE INTO stale_collections VALUES (?)", (shelf.id,))
+            give_up(tx, collection_id=shelf.id)
+            retire(tx, shelf.id)
             tx.execute("DELETE FROM stale_entries WHERE collection_id = ?", (shelf.id,))
             tx.execute("DELETE FROM collections WHERE id = ?", (shelf.id,))
         return shelf
-
-    def stale_collections(self) -> list[int]:
-        """Collections that are gone from the records, not yet from the stores."""
-        return [row[0] for row in self.database.read().execute("SELECT collection_id FROM stale_collections")]
-
-    def forget_collection(self, collection_id: int) -> None:
-        """The stores let go of it."""
-        with self.database.write() as tx:
-            tx.execute("DELETE FROM stale_collections WHERE collection_id = ?", (collection_id,))
 
 
 def _no_collection(name: str) -> NotFound:
@@ -189,7 +203,7 @@ def _no_collection(name: str) -> NotFound:
 
 
 def _shelf(row: sqlite3.Row) -> Shelf:
-    return Shelf(row["id"], row["name"], row["model"], row["dimension"])
+    return Shelf(row["id"], row["name"], row["model"], row["dimension"], row["generation"])
 
 
 def _collection(row: sqlite3.Row) -> Collection:

@@ -114,10 +114,11 @@ class Examiner:
         yield _finding(shelf.name, "lost_vectors", lost, is_mended=not left)
 
     def _lost(self, shelf: Shelf, ids: Sequence[str]) -> list[str]:
-        entries = list(self._catalog.documents.entries.by_id(shelf.id, ids))
+        shelf = self._catalog.shelf_of(shelf.id) or shelf
+        entries = list(self._catalog.documents.entries.by_id(shelf.id, ids, shelf.generation))
         if not entries:
             return []
-        found = self._store.query(shelf.key, np.stack([entry.vector for entry in entries]), PROBE_DEPTH)
+        found = self._store.query(shelf.store_key, np.stack([entry.vector for entry in entries]), PROBE_DEPTH)
         lost = [entry.id for entry, near in zip(entries, found, strict=True) if not _finds(entry, near)]
         # What was deleted since it was read is not lost.
         return [entry.id for entry in self._catalog.documents.entries.by_id(shelf.id, lost)] if lost else []

@@ -105,21 +105,24 @@ class Chunks:
             WHERE c.document_id = ? AND c.position >= d.num_embedded ORDER BY c.position LIMIT ?""",
             (document_id, limit),
         )
-        return [_stored(row) for row in rows]
+        return [stored(row) for row in rows]
 
-    def put_vectors(self, chunks: Sequence[Stored], vectors: np.ndarray) -> None:
-        """Keep the vectors of chunks; those whose document went away meanwhile are left out.
+    def put_vectors(self, chunks: Sequence[Stored], vectors: np.ndarray, generation: int) -> None:
+        """Keep the vectors of chunks; those whose document or generation went away meanwhile are left out.
 
         Args:
             chunks: as `next_to_embed` gave them.
+            generation: of the vectors.
             vectors: float32 [n, dim], a row for each.
         """
         rows = np.ascontiguousarray(vectors, np.float32)
         with self._database.write() as tx:
             for chunk, row in zip(chunks, rows, strict=True):
                 made = tx.execute(
-                    "INSERT OR REPLACE INTO vectors SELECT key, ? FROM chunks WHERE key = ? AND id = ?",
-                    (row.tobytes(), chunk.key, chunk.id),
+                    """INSERT OR REPLACE INTO vectors SELECT c.key, k.generation, ? FROM chunks c
+                    JOIN documents d ON d.id = c.document_id JOIN collections k ON k.id = d.collection_id
+                    WHERE c.key = ? AND c.id = ? AND k.generation = ?""",
+                    (row.tobytes(), chunk.key, chunk.id, generation),
                 )
                 if made.rowcount > 0:
                     tx.execute(
@@ -129,11 +132,13 @@ class Chunks:
     def of_document(self, document_id: str, after: int, limit: int) -> list[Stored]:
         """Embedded chunks of a document that searches may find, with keys above ``after``, in order of their keys."""
         rows = self._database.read().execute(
-            """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
+            """SELECT c.*, v.vector FROM chunks c JOIN documents d ON d.id = c.document_id
+            JOIN collections k ON k.id = d.collection_id
+            JOIN vectors v ON v.chunk_key = c.key AND v.generation = k.generation
             WHERE c.document_id = ? AND c.key > ? AND c.is_enabled ORDER BY c.key LIMIT ?""",
             (document_id, after, limit),
         )
-        return [_stored(row) for row in rows]
+        return [stored(row) for row in rows]
 
     def page(self, document_id: str, offset: int, limit: int) -> ChunkPage:
         """A page of a document's chunks in their order."""
@@ -169,7 +174,8 @@ def no_chunk(id_: str) -> NotFound:
     return NotFound(f"there is no chunk '{id_}'", help="its document may have been deleted or indexed anew")
 
 
-def _stored(row: sqlite3.Row) -> Stored:
+def stored(row: sqlite3.Row) -> Stored:
+    """The chunk of a row of the table, with its vector if the row has one."""
     raw = row["vector"] if "vector" in row.keys() else None  # noqa: SIM118 - a sqlite3.Row iterates over its values
     vector = None if raw is None else np.frombuffer(raw, np.float32)
     return Stored(row["key"], row["id"], row["document_id"], row["text"], row["heading"], row["entry"], vector)

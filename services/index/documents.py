@@ -251,7 +251,8 @@ class Documents:
         """Ids and names of documents that are called ready and are not whole on record."""
         rows = self._database.read().execute(
             """SELECT d.id, d.name FROM documents d JOIN collections k ON k.id = d.collection_id
-            LEFT JOIN chunks c ON c.document_id = d.id LEFT JOIN vectors v ON v.chunk_key = c.key
+            LEFT JOIN chunks c ON c.document_id = d.id
+            LEFT JOIN vectors v ON v.chunk_key = c.key AND v.generation = k.generation
             WHERE d.collection_id = ? AND d.status = 'ready' GROUP BY d.id
             HAVING count(c.key) != d.num_chunks OR count(v.chunk_key) != d.num_chunks OR d.num_chunks = 0
             OR d.num_embedded != d.num_chunks OR sum(length(v.vector) != 4 * k.dimension) > 0""",

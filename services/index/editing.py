@@ -152,18 +152,28 @@ class Editor:
                 the transaction, which holds everybody else's up.
             change: writes, and returns the numbers of the chunks that it wrote.
         """
-        shelf = self._shelf(row["document_id"])
-        vectors = self._vectors(shelf, row, texts)
+        while True:
+            shelf = self._shelf(row["document_id"])
+            rows = self._write(shelf, row, self._vectors(shelf, row, texts), change)
+            if rows is not None:
+                self._publisher.renew(shelf, [r["entry"] for r in rows if r["is_enabled"]])
+                return [chunk_of(r) for r in rows]
+
+    def _write(
+        self, shelf: Shelf, row: sqlite3.Row, vectors: Sequence[bytes], change: Change
+    ) -> list[sqlite3.Row] | None:
+        """The rows that were written; None when the vectors are of a generation that was replaced meanwhile."""
         with self._catalog.database.write() as tx:
             now = tx.execute("SELECT id FROM chunks WHERE key = ?", (row["key"],)).fetchone()
             if now is None or now["id"] != row["id"]:
                 raise _changed()
+            if self._catalog.shelf_in(tx, shelf.id) != shelf:
+                return None
             keys = change(tx)
-            tx.executemany("INSERT INTO vectors VALUES (?, ?)", zip(keys, vectors, strict=False))
+            made = [(key, shelf.generation, vector) for key, vector in zip(keys, vectors, strict=False)]
+            tx.executemany("INSERT INTO vectors VALUES (?, ?, ?)", made)
             _recount(tx, row["document_id"], self._clock())
-            rows = [tx.execute("SELECT * FROM chunks WHERE key = ?", (key,)).fetchone() for key in keys]
-        self._publisher.renew(shelf, [r["entry"] for r in rows if r["is_enabled"]])
-        return [chunk_of(r) for r in rows]
+            return [tx.execute("SELECT * FROM chunks WHERE key = ?", (key,)).fetchone() for key in keys]
 
     def _vectors(self, shelf: Shelf, row: sqlite3.Row, texts: Sequence[str]) -> list[bytes]:
         if not texts:
@@ -270,7 +280,9 @@ def _recount(tx: sqlite3.Connection, document_id: str, now: float) -> None:
     tx.execute(
         """UPDATE documents SET updated_at = :now,
         num_chunks = (SELECT count(*) FROM chunks WHERE document_id = :id),
-        num_embedded = (SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_key = c.key WHERE c.document_id = :id)
+        num_embedded = (SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_key = c.key
+            JOIN collections k ON k.id = documents.collection_id AND k.generation = v.generation
+            WHERE c.document_id = :id)
         WHERE id = :id""",
         {"now": now, "id": document_id},
     )

@@ -31,10 +31,10 @@ COPIES = f"""SELECT c.*, d.name AS document, d.source,
 FROM json_each(:ids) w JOIN chunks c ON c.key IN (SELECT c.key FROM {SEARCHED} ORDER BY c.key DESC LIMIT :limit)
 JOIN documents d ON d.id = c.document_id ORDER BY c.key DESC"""  # noqa: S608 - made of the constants above
 EMBEDDED = """SELECT w.value AS entry, c.text, c.heading, v.vector FROM json_each(:ids) w JOIN chunks c ON c.key = (
-    SELECT c.key FROM chunks c CROSS JOIN vectors v ON v.chunk_key = c.key
+    SELECT c.key FROM chunks c CROSS JOIN vectors v ON v.chunk_key = c.key AND v.generation = :generation
     CROSS JOIN documents d ON d.id = c.document_id
     WHERE c.entry = w.value AND c.is_enabled AND d.collection_id = :shelf AND d.status = 'ready' LIMIT 1)
-JOIN vectors v ON v.chunk_key = c.key"""
+JOIN vectors v ON v.chunk_key = c.key AND v.generation = :generation"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,20 @@ class Entries:
         )
         return {row[0] for row in rows}
 
-    def by_id(self, collection_id: int, ids: Sequence[str]) -> Iterator[Entry]:
-        """Entries of ready documents, in no order; unknown ids are left out."""
-        rows = self._database.read().execute(EMBEDDED, {"shelf": collection_id, "ids": json.dumps(list(ids))})
+    def by_id(self, collection_id: int, ids: Sequence[str], generation: int | None = None) -> Iterator[Entry]:
+        """Entries of ready documents, in no order; unknown ids are left out.
+
+        Args:
+            collection_id: the collection's number.
+            ids: of the entries.
+            generation: whose vectors; None means those that are searched.
+        """
+        read = self._database.read()
+        if generation is None:
+            row = read.execute("SELECT generation FROM collections WHERE id = ?", (collection_id,)).fetchone()
+            generation = row[0] if row else -1
+        given = {"shelf": collection_id, "ids": json.dumps(list(ids)), "generation": generation}
+        rows = read.execute(EMBEDDED, given)
         for row in rows:
             content = content_of(row["text"], row["heading"])
             yield Entry(row["entry"], content, np.frombuffer(row["vector"], np.float32))

@@ -16,6 +16,7 @@ from .jobs import OpenJob
 from .labour import Labour, Rest
 from .preparing import Preparer
 from .publishing import Publisher
+from .reindexing import Reindexer
 
 GROUP_FILES = 32
 GROUP_DOCUMENTS = 256
@@ -38,6 +39,7 @@ class Ingest(Labour):
         preparer: Preparer,
         embedding: Embedding,
         publisher: Publisher,
+        reindexer: Reindexer,
         rest: Rest,
         clock: Clock,
     ) -> None:
@@ -46,6 +48,7 @@ class Ingest(Labour):
         self._preparer = preparer
         self._embedding = embedding
         self._publisher = publisher
+        self._reindexer = reindexer
         self._clock = clock
         self._pace = Pace()
         super().__init__("ingest", rest)
@@ -57,10 +60,10 @@ class Ingest(Labour):
             if self._rest.is_over:
                 return False
             started = self._clock()
-            did = self._step(job)
+            did = self._reindexer.step(job) if job.model else self._step(job)
             self._catalog.jobs.worked(job.id, self._clock() - started)
             worked = did or worked
-        return worked
+        return worked or self._reindexer.clean()
 
     def _step(self, job: OpenJob) -> bool:
         """Take files in, prepare, embed and publish a batch; whether anything was done."""
@@ -143,11 +146,12 @@ class Ingest(Labour):
 
         maker = self._catalog.maker(shelf)
         model, vectors = self._embedding.documents([chunk.content for chunk in batch], waiting, maker)
-        if not shelf.model:
-            self._publisher.open(shelf)
-        shelf = self._catalog.set_model(shelf, model, vectors.shape[1])
+        if (shelf.model, shelf.dimension) != (model, vectors.shape[1]):
+            new = self._catalog.with_model(shelf, model, vectors.shape[1])
+            self._publisher.open(new)
+            shelf = self._catalog.set_model(new)
         check_model(shelf, model, vectors.shape[1])
-        self._catalog.documents.chunks.put_vectors(batch, vectors)
+        self._catalog.documents.chunks.put_vectors(batch, vectors, shelf.generation)
 
     def _publish(self, job: OpenJob) -> bool:
         works = (

@@ -15,6 +15,7 @@ from clients.wire import Clock
 
 from .chunking import of_record, values_of
 from .documents import SELECT, Documents, Incoming
+from .generations import give_up
 from .items import close_items
 from .schema import Database
 
@@ -31,16 +32,26 @@ SELECT count(*) AS num_documents, coalesce(sum(i.outcome = 'ready'), 0) AS num_d
     coalesce(sum(CASE WHEN i.outcome = 'ready' THEN i.num_chunks ELSE d.num_chunks END), 0) AS num_chunks
 FROM job_items i LEFT JOIN documents d ON d.id = i.document_id WHERE i.job_id = ?
 """
+EMBEDDED = """
+SELECT count(*) AS num_documents, coalesce(sum(num_chunks), 0) AS num_chunks,
+    coalesce(sum(size_bytes), 0) AS bytes_total
+FROM documents WHERE collection_id = ? AND num_embedded > 0
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with work left."""
+    """A job with work left.
+
+    Attributes:
+        model: what a collection is embedded anew by; empty for a job that adds documents.
+    """
 
     id: str
     collection_id: int
     collection: str
     chunking: Chunking
+    model: str = ""
 
 
 class Jobs:
@@ -51,15 +62,17 @@ class Jobs:
         self._documents = documents
         self._clock = clock
 
-    def open(self, tx: sqlite3.Connection, collection_id: int, collection: str, chunking: Chunking) -> OpenJob:
+    def open(
+        self, tx: sqlite3.Connection, collection_id: int, collection: str, chunking: Chunking, model: str = ""
+    ) -> OpenJob:
         """Put a new job on record; its items follow in the same transaction."""
-        job = OpenJob(secrets.token_hex(8), collection_id, collection, chunking)
+        job = OpenJob(secrets.token_hex(8), collection_id, collection, chunking, model)
         now = self._clock()
         tx.execute(
             """INSERT INTO jobs
-            (id, collection_id, collection, status, size, overlap, by_line, strategy, stage, created_at, updated_at)
-            VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, 'waiting for its turn', ?, ?)""",
-            (job.id, collection_id, collection, *values_of(chunking), now, now),
+            (id, collection_id, collection, status, size, overlap, by_line, strategy, stage, created_at, updated_at,
+            model) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, 'waiting for its turn', ?, ?, ?)""",
+            (job.id, collection_id, collection, *values_of(chunking), now, now, model),
         )
         return job
 
@@ -118,7 +131,7 @@ class Jobs:
     def unfinished(self) -> list[OpenJob]:
         """Jobs with work left, oldest first."""
         rows = self._database.read().execute("SELECT * FROM jobs WHERE status IN ('queued', 'running') ORDER BY number")
-        return [OpenJob(r["id"], r["collection_id"], r["collection"], of_record(r)) for r in rows]
+        return [OpenJob(r["id"], r["collection_id"], r["collection"], of_record(r), r["model"]) for r in rows]
 
     def adopt(self) -> int:
         """Give unfinished documents that no job waits for to new jobs, and forget old jobs; how many there were."""
@@ -217,7 +230,13 @@ class Jobs:
                 wanted = tx.execute("SELECT 1 FROM job_items WHERE document_id = ? AND outcome = ''", (id_,)).fetchone()
                 if id_ and not wanted:
                     self._documents.settle(tx, id_, "cancelled", "the job was cancelled", "add or retry it to go on")
+            give_up(tx, job_id=job_id)
             _end(tx, job_id=job_id, reason="cancelled by a caller", now=self._clock())
+
+    def end(self, tx: sqlite3.Connection, job_id: str, reason: str = "") -> None:
+        """A re-index succeeded, or failed for a reason, and leaves nothing behind."""
+        give_up(tx, job_id=job_id)
+        _end(tx, job_id=job_id, status="failed" if reason else "succeeded", reason=reason, now=self._clock())
 
     def cancel_collection(self, tx: sqlite3.Connection, collection_id: int) -> None:
         """End the jobs of a collection that goes away."""
@@ -244,12 +263,27 @@ class Jobs:
         return [self._record(row) for row in rows.fetchall()]
 
     def _record(self, row: sqlite3.Row) -> JobRecord:
+        if row["model"]:
+            return self._reindexing(row)
         counts = self._database.read().execute(COUNTS, (row["id"],)).fetchone()
         return JobRecord(
             id=row["id"], collection=row["collection"], status=cast("JobStatus", row["status"]),
             unchanged=row["unchanged"], stage=row["stage"], document=row["document"],
             elapsed_s=row["elapsed_s"], reason=row["reason"],
             failures=self._failures(row) if counts["num_failed"] else [], **dict(counts),
+        )  # fmt: skip
+
+    def _reindexing(self, row: sqlite3.Row) -> JobRecord:
+        """A re-index is as far with every document as it is with all chunks."""
+        counts = self._database.read().execute(EMBEDDED, (row["collection_id"],)).fetchone()
+        is_done = row["status"] == "succeeded"
+        share = 1.0 if is_done else min(1.0, row["num_embedded"] / max(1, counts["num_chunks"]))
+        return JobRecord(
+            id=row["id"], collection=row["collection"], status=cast("JobStatus", row["status"]),
+            num_documents=counts["num_documents"], num_done=counts["num_documents"] if is_done else 0,
+            num_chunks=counts["num_chunks"], bytes_total=counts["bytes_total"],
+            bytes_done=int(share * counts["bytes_total"]), stage=row["stage"], elapsed_s=row["elapsed_s"],
+            reason=row["reason"], model=row["model"],
         )  # fmt: skip
 
     def _failures(self, row: sqlite3.Row) -> list[Document]:
@@ -274,9 +308,17 @@ def _first_reason(tx: sqlite3.Connection, job_id: str) -> str:
     return f"{row['name']}: {row['reason']}"
 
 
-def _end(tx: sqlite3.Connection, *, job_id: str = "", collection_id: int = 0, reason: str, now: float) -> None:
+def _end(
+    tx: sqlite3.Connection,
+    *,
+    job_id: str = "",
+    collection_id: int = 0,
+    status: JobStatus = "cancelled",
+    reason: str,
+    now: float,
+) -> None:
     tx.execute(
-        """UPDATE jobs SET status = 'cancelled', stage = '', document = '', reason = ?, updated_at = ?
+        """UPDATE jobs SET status = ?, stage = '', document = '', reason = ?, updated_at = ?
         WHERE (id = ? OR collection_id = ?) AND status IN ('queued', 'running')""",
-        (reason, now, job_id, collection_id),
+        (status, reason, now, job_id, collection_id),
     )

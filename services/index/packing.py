@@ -93,11 +93,11 @@ class Packer:
             NotFound: no such collection.
             BackendError: an original is gone or damaged.
         """
-        collection = self._catalog.collection(request.collection)
-        shelf = self._catalog.shelf(request.collection)
         read = self._catalog.database.read()
         read.execute("BEGIN")
         try:
+            collection = self._catalog.collection(request.collection)
+            shelf = self._catalog.shelf(request.collection)
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
                 documents = _documents(read, shelf)
                 yield from self._pack_records(read, file, documents)
@@ -160,7 +160,9 @@ def _chunks(read: sqlite3.Connection, document: sqlite3.Row) -> Iterator[sqlite3
     """Of a ready document, with their vectors; one that is on its way may have some chunks already."""
     if document["num_chunks"]:
         yield from read.execute(
-            """SELECT c.*, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key
+            """SELECT c.*, v.vector FROM chunks c JOIN documents d ON d.id = c.document_id
+            JOIN collections k ON k.id = d.collection_id
+            JOIN vectors v ON v.chunk_key = c.key AND v.generation = k.generation
             WHERE c.document_id = ? ORDER BY c.position""",
             (document["id"],),
         )

@@ -25,6 +25,7 @@ from .parsing import Parser
 from .pictures import Pictures
 from .preparing import Preparer
 from .publishing import Publisher
+from .reindexing import Reindexer
 from .schema import Database
 from .search import Searcher
 from .stores.base import VectorStore
@@ -53,6 +54,7 @@ class Parts:
     store: VectorStore
     keywords: KeywordIndexes
     publisher: Publisher
+    reindexer: Reindexer
     searcher: Searcher
     examiner: Examiner
     editor: Editor
@@ -114,12 +116,15 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
     publisher = Publisher(catalog, store, keywords)
     parser = Parser(config.index.parse_timeout_s, config.index.max_pages)
     rest = Rest()
+    embedding = Embedding(bulk, time.monotonic, rest.wait)
+    reindexer = Reindexer(catalog, publisher, llm, embedding, time.monotonic)
     ingest = Ingest(
         catalog,
         Intake(catalog, originals, config.index.roots, max_bytes),
         Preparer(database, catalog.documents, originals, parser),
-        Embedding(bulk, time.monotonic, rest.wait),
+        embedding,
         publisher,
+        reindexer,
         rest,
         time.monotonic,
     )
@@ -134,6 +139,7 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         store=store,
         keywords=keywords,
         publisher=publisher,
+        reindexer=reindexer,
         searcher=Searcher(catalog, store, keywords, llm, time.monotonic),
         examiner=Examiner(catalog, store, publisher, originals),
         editor=Editor(catalog, publisher, llm, time.time),

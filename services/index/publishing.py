@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from clients.checkup import Fault
 from clients.errors import RagqError
 
-from .catalog import Catalog, Shelf, shelf_key
+from .catalog import Catalog, Shelf, shelf_key, store_key
 from .chunks import Stored
 from .documents import Work
 from .entries import Entry, distinct
 from .keyword import KeywordIndexes
+from .shadows import Shadow, Shadows
 from .stores.base import VectorStore
 
 BATCH = 5000
@@ -37,6 +39,7 @@ class Publisher:
         self._catalog = catalog
         self._store = store
         self._keywords = keywords
+        self._shadows = Shadows(catalog.database)
         self._lock = threading.Lock()
 
     def publish(self, shelf: Shelf, documents: Sequence[Work]) -> list[str]:
@@ -49,7 +52,7 @@ class Publisher:
         for chunks, complete in self._slices(documents):
             with self._lock:
                 self._sweep()
-                self._put(shelf, self._catalog.documents.entries.new(shelf.id, distinct(chunks)))
+                self._put(self._now(shelf), self._catalog.documents.entries.new(shelf.id, distinct(chunks)))
                 with self._catalog.database.write() as tx:
                     # What was dropped since the slice was read is in the stores now, and no record says so.
                     self._catalog.documents.entries.disown(tx, shelf.id, chunks)
@@ -64,12 +67,16 @@ class Publisher:
         """Let the stores forget what is stale, and learn the entries of chunks that a person changed."""
         with self._lock:
             self._sweep()
-            self._put(shelf, list(self._catalog.documents.entries.by_id(shelf.id, ids)))
+            self._put(self._now(shelf), list(self._catalog.documents.entries.by_id(shelf.id, ids)))
 
     def open(self, shelf: Shelf) -> None:
         """Make room for a collection, so that a search meets an empty one instead of none."""
         with self._lock:
-            self._store.create(shelf.key)
+            self._store.create(shelf.store_key)
+
+    def _now(self, shelf: Shelf) -> Shelf:
+        """The collection as it is on record: its vectors may be of another generation than when it was read."""
+        return self._catalog.shelf_of(shelf.id) or shelf
 
     def _slices(self, documents: Sequence[Work]) -> Iterator[tuple[list[Stored], list[Work]]]:
         """Chunks in slices of a bounded size, each with the documents that it completes."""
@@ -87,11 +94,53 @@ class Publisher:
         yield held, complete
 
     def _put(self, shelf: Shelf, entries: list[Entry]) -> None:
-        if not entries:
-            return
-        self._store.create(shelf.key)
-        self._store.upsert(shelf.key, [e.id for e in entries], np.stack([e.vector for e in entries]))
-        self._keywords.update(shelf.key, entries)
+        if entries:
+            self._put_vectors(shelf, entries)
+            self._keywords.update(shelf.key, entries)
+
+    def shade(self, shadow: Shadow, ids: Sequence[str]) -> None:
+        """Write entries of a shadow, of those that have vectors in it, to the store beside the present ones."""
+        with self._lock:
+            if self._shadows.is_wanted(shadow):
+                self._put_vectors(shadow.shelf, list(self._entries_of(shadow, ids)))
+
+    def swap(self, shadow: Shadow, finish: Callable[[sqlite3.Connection], None]) -> bool:
+        """Let a shadow take its place when it holds all that is to be found, else bring it nearer to that.
+
+        Searches go on by the present vectors until the records say otherwise, and by the new ones from then on. What
+        was changed on record meanwhile comes to the stores under the lock that this holds, and so to the new ones.
+
+        Args:
+            shadow: what is to be searched.
+            finish: what else belongs to the transaction.
+
+        Returns:
+            Whether it took its place.
+        """
+        with self._lock:
+            self._sweep()
+            entries, new = self._catalog.documents.entries, shadow.shelf
+            wanted, held = entries.wanted(new.id), self._store.ids(new.store_key)
+            self._store.delete(new.store_key, sorted(held - wanted))
+            if missing := sorted(wanted - held):
+                if self._shadows.is_wanted(shadow):
+                    self._put_vectors(new, list(self._entries_of(shadow, missing[:BATCH])))
+                return False
+            self._store.create(new.store_key)
+            with self._catalog.database.write() as tx:
+                is_swapped = self._shadows.swap(tx, shadow)
+                if is_swapped:
+                    finish(tx)
+            self._sweep()
+            return is_swapped
+
+    def _entries_of(self, shadow: Shadow, ids: Sequence[str]) -> Iterator[Entry]:
+        return self._catalog.documents.entries.by_id(shadow.shelf.id, ids, shadow.shelf.generation)
+
+    def _put_vectors(self, shelf: Shelf, entries: list[Entry]) -> None:
+        if entries:
+            self._store.create(shelf.store_key)
+            self._store.upsert(shelf.store_key, [e.id for e in entries], np.stack([e.vector for e in entries]))
 
     def sweep(self) -> None:
         """Let the stores forget what the records call stale."""
@@ -99,18 +148,20 @@ class Publisher:
             self._sweep()
 
     def _sweep(self) -> None:
-        for collection_id in self._catalog.stale_collections():
-            self._store.drop(shelf_key(collection_id))
-            self._keywords.drop(shelf_key(collection_id))
-            self._catalog.forget_collection(collection_id)
+        for collection_id, generation in self._catalog.generations.stale():
+            self._store.drop(store_key(collection_id, generation))
+            if self._catalog.shelf_of(collection_id) is None:
+                self._keywords.drop(shelf_key(collection_id))
+            self._catalog.generations.forgotten(collection_id, generation)
         entries = self._catalog.documents.entries
         while stale := entries.stale(BATCH):
             for collection_id, group in itertools.groupby(stale, key=lambda pair: pair[0]):
                 ids = [id_ for _, id_ in group]
                 gone = entries.unused(collection_id, ids)
-                if gone and self._catalog.shelf_of(collection_id) is not None:
-                    self._store.delete(shelf_key(collection_id), gone)
-                    self._keywords.update(shelf_key(collection_id), gone=gone)
+                shelf = self._catalog.shelf_of(collection_id)
+                if gone and shelf is not None:
+                    self._store.delete(shelf.store_key, gone)
+                    self._keywords.update(shelf.key, gone=gone)
                 entries.forget(collection_id, gone, sorted(set(ids) - set(gone)))
 
     def reconcile(self) -> list[str]:
@@ -126,12 +177,13 @@ class Publisher:
         """Write anew what the stores lack of a collection, and take out what is too much; a line about it, or none."""
         with self._lock:
             self._sweep()
-            return self._mend(shelf)
+            return self._mend(self._now(shelf))
 
     def rebuild(self, shelf: Shelf) -> None:
         """Make a collection's vectors anew from the records; until that is done searches find part of them."""
         with self._lock:
-            self._store.drop(shelf.key)
+            shelf = self._now(shelf)
+            self._store.drop(shelf.store_key)
             self._mend(shelf)
 
     def compare(self, shelf: Shelf) -> dict[Fault, set[str]]:
@@ -140,7 +192,7 @@ class Publisher:
         with self._lock:
             self._sweep()
             wanted, allowed = entries.wanted(shelf.id), entries.allowed(shelf.id)
-            held, words = self._store.ids(shelf.key), self._keywords.of(shelf.key).ids()
+            held, words = self._store.ids(self._now(shelf).store_key), self._keywords.of(shelf.key).ids()
         found: dict[Fault, set[str]] = {
             "missing_vectors": wanted - held,
             "surplus_vectors": held - allowed,
@@ -155,12 +207,12 @@ class Publisher:
         entries = self._catalog.documents.entries
         wanted, allowed = entries.wanted(shelf.id), entries.allowed(shelf.id)
         held, words = self._vectors(shelf, wanted), self._words(shelf)
-        self._store.delete(shelf.key, sorted(held - allowed))
+        self._store.delete(shelf.store_key, sorted(held - allowed))
         if surplus := sorted(words - allowed):
             self._keywords.update(shelf.key, gone=surplus)
         missing, unwritten = sorted(wanted - held), sorted(wanted - words)
         for part in self._read(shelf, missing, "vectors"):
-            self._store.upsert(shelf.key, [e.id for e in part], np.stack([e.vector for e in part]))
+            self._store.upsert(shelf.store_key, [e.id for e in part], np.stack([e.vector for e in part]))
         for part in self._read(shelf, unwritten, "keyword entries"):
             self._keywords.update(shelf.key, part)
         if not (missing or unwritten or surplus or held - allowed):
@@ -171,12 +223,12 @@ class Publisher:
 
     def _vectors(self, shelf: Shelf, wanted: set[str]) -> set[str]:
         """Ids of the vectors that are there; none of them wanted means that the collection is begun anew."""
-        held = self._store.ids(shelf.key)
+        held = self._store.ids(shelf.store_key)
         if held and wanted and not held & wanted:
-            self._store.drop(shelf.key)
+            self._store.drop(shelf.store_key)
             held = set()
         if wanted or held:
-            self._store.create(shelf.key)
+            self._store.create(shelf.store_key)
         return held
 
     def _words(self, shelf: Shelf) -> set[str]:

@@ -111,7 +111,27 @@ CREATE TABLE runs (
     detail TEXT NOT NULL, created_at REAL NOT NULL);
 CREATE INDEX runs_of_testset ON runs(testset_id, key);
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES)
+# A re-index makes the vectors of the next generation beside the present ones.
+GENERATIONS = """
+ALTER TABLE collections ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN num_embedded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE vectors RENAME TO vectors_by_chunk;
+CREATE TABLE vectors (
+    chunk_key INTEGER NOT NULL REFERENCES chunks(key) ON DELETE CASCADE, generation INTEGER NOT NULL,
+    vector BLOB NOT NULL, PRIMARY KEY (chunk_key, generation));
+INSERT INTO vectors SELECT chunk_key, 0, vector FROM vectors_by_chunk ORDER BY chunk_key;
+DROP TABLE vectors_by_chunk;
+CREATE TABLE shadows (
+    collection_id INTEGER PRIMARY KEY REFERENCES collections(id) ON DELETE CASCADE, generation INTEGER NOT NULL,
+    model TEXT NOT NULL, dimension INTEGER NOT NULL, job_id TEXT NOT NULL);
+CREATE TABLE stale_generations (
+    collection_id INTEGER NOT NULL, generation INTEGER NOT NULL, is_in_store INTEGER NOT NULL,
+    PRIMARY KEY (collection_id, generation)) WITHOUT ROWID;
+INSERT INTO stale_generations SELECT collection_id, 0, 1 FROM stale_collections;
+DROP TABLE stale_collections;
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS)
 log = logging.getLogger(__name__)
 
 

@@ -24,6 +24,7 @@ MAX_TOP_K = 1000
 MAX_COPIES = 100
 MAX_QUERY_CHARS = 20_000
 DEPTH = 50
+MAX_TRIES = 3
 COVERING_HITS = 3
 EMBED_TIMEOUT_S = 10.0
 
@@ -47,8 +48,29 @@ class Searcher:
             RagqError: in dense mode, when the question cannot be embedded; hybrid goes on with words.
         """
         _check(request)
-        shelf = self._catalog.shelf(request.collection)
-        trail = Trail()
+        shelf, trail = self._looked(request, call)
+        return self._answer(shelf, request, trail, call)
+
+    def _looked(self, request: Search, call: Call) -> tuple[Shelf, Trail]:
+        """What each signal finds, by a question and vectors of one model.
+
+        The vectors may be replaced by those of another model at any moment (see `services.index.shadows`): then the
+        question's vector is of no use, and the search begins again.
+        """
+        tries = MAX_TRIES
+        while True:
+            tries -= 1
+            shelf, trail = self._catalog.shelf(request.collection), Trail()
+            try:
+                self._look(shelf, request, trail, call)
+            except RagqError:
+                if not tries or self._catalog.shelf_of(shelf.id) == shelf:
+                    raise
+            else:
+                if not tries or self._catalog.shelf_of(shelf.id) == shelf:
+                    return shelf, trail
+
+    def _look(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> None:
         depth = 2 * max(request.top_k, DEPTH if request.mode == "hybrid" else MAX_CANDIDATES if request.rerank else 0)
         vector = (
             self._nearest(shelf, request, depth, trail, call) if request.mode != "keyword" and shelf.dimension else None
@@ -59,7 +81,6 @@ class Searcher:
                 trail.signals["keyword"] = self._matching(shelf, request.query, depth)
         if vector is not None and len(trail.signals) > 1:
             self._complete(shelf, request, vector, trail)
-        return self._answer(shelf, request, trail, call)
 
     def _nearest(self, shelf: Shelf, request: Search, depth: int, trail: Trail, call: Call) -> np.ndarray | None:
         """Search by vectors; the question's vector, or None when hybrid search has to do without."""
@@ -76,7 +97,7 @@ class Searcher:
         return vector
 
     def _near(self, shelf: Shelf, vector: np.ndarray, k: int, among: Sequence[str] | None = None) -> dict[str, float]:
-        return {hit.id: hit.score for hit in self._store.query(shelf.key, vector, k, among)[0]}
+        return {hit.id: hit.score for hit in self._store.query(shelf.store_key, vector, k, among)[0]}
 
     def _matching(self, shelf: Shelf, query: str, k: int, among: Sequence[str] | None = None) -> dict[str, float]:
         return {match.id: match.score for match in self._keywords.of(shelf.key).search(query, k, among)}

@@ -20,6 +20,7 @@ from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
 from .handlers.pages import PageHandlers
 from .handlers.testsets import TestSetHandlers
+from .handlers.reindexing import ReindexHandlers
 from .handlers.transfer import TransferHandlers
 from .handlers.web import WebHandlers
 from .parts import open_parts
@@ -32,6 +33,7 @@ class IndexService(
     CheckupHandlers,
     EditingHandlers,
     TestSetHandlers,
+    ReindexHandlers,
     TransferHandlers,
     PageHandlers,
     WebHandlers,

@@ -170,7 +170,7 @@ class Unpacker:
         )  # fmt: skip
         vector = next(vectors, None)
         if vector is not None:
-            tx.execute("INSERT INTO vectors (chunk_key, vector) VALUES (?, ?)", (made.lastrowid, vector))
+            tx.execute("INSERT INTO vectors (chunk_key, generation, vector) VALUES (?, 0, ?)", (made.lastrowid, vector))
         return vector is not None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ class Shelves:
         self.store, self.keywords = store or MemoryStore(), KeywordIndexes(home / "keyword")
         self.store.open()
         self.publisher = Publisher(self.catalog, self.store, self.keywords)
-        self.shelf: Shelf = self.catalog.set_model(self.catalog.shelf("papers"), "m", DIMENSION)
+        empty = self.catalog.shelf("papers")
+        self.shelf: Shelf = self.catalog.set_model(replace(empty, model="m", dimension=DIMENSION))
         self.there: dict[str, list[str]] = {}
 
     def add(self, name: str, texts: list[str]) -> None:
@@ -120,7 +122,7 @@ class Shelves:
             documents.append(tx, id_, 0, [Piece(text, 0, len(text)) for text in texts])
             documents.chunked(tx, id_, len(texts), "text/plain", "en")
         chunks = documents.chunks.next_to_embed(id_, 1000)
-        documents.chunks.put_vectors(chunks, np.stack([vector(chunk.text) for chunk in chunks]))
+        documents.chunks.put_vectors(chunks, np.stack([vector(chunk.text) for chunk in chunks]), 0)
         work = documents.work(id_)
         assert work is not None
         self.publisher.publish(self.shelf, [work])
@@ -136,12 +138,12 @@ class Shelves:
         self.publisher.sweep()
         texts = {text for texts in self.there.values() for text in texts}
         wanted = {entry_id(text, "") for text in texts}
-        assert self.store.ids(self.shelf.key) == self.keywords.of(self.shelf.key).ids() == wanted
+        assert self.store.ids(self.shelf.store_key) == self.keywords.of(self.shelf.key).ids() == wanted
         found = self.catalog.documents.entries.copies(self.shelf.id, wanted, 1000)
         for text in texts:
             copies = found[entry_id(text, "")]
             assert len(copies) == copies[0].num_copies == sum(own.count(text) for own in self.there.values())
-            near = self.store.query(self.shelf.key, vector(text)[None], 1)[0]
+            near = self.store.query(self.shelf.store_key, vector(text)[None], 1)[0]
             assert near[0].id == entry_id(text, "")
 
     def close(self) -> None:
@@ -192,7 +194,7 @@ def test_a_deletion_between_two_slices_takes_nothing_from_the_document_on_its_wa
         documents.chunked(tx, id_, 1, "text/plain", "en")
     shelves.delete(0)
     shelves.publisher.sweep()
-    assert shelves.store.ids(shelves.shelf.key) == {entry_id("a", "")}
+    assert shelves.store.ids(shelves.shelf.store_key) == {entry_id("a", "")}
     assert shelves.publisher.compare(shelves.shelf) == {}
     documents.fail(id_, "reason", "fix")
     shelves.check()
@@ -202,6 +204,7 @@ def test_a_deletion_between_two_slices_takes_nothing_from_the_document_on_its_wa
 def take_back(path: Path, version: int) -> None:
     """Write records as a former schema had them."""
     old = sqlite3.connect(path.with_suffix(".old"), isolation_level=None)
+    old.create_function("entry_id", 2, entry_id, deterministic=True)
     old.executescript("".join(MIGRATIONS[:version]) + f"PRAGMA user_version = {version};")
     old.execute("ATTACH ? AS now", (str(path),))
     tables = "SELECT name FROM {}.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -224,9 +227,9 @@ def test_records_and_stores_of_the_former_schema_are_brought_along(
         "SELECT c.id, v.vector FROM chunks c JOIN vectors v ON v.chunk_key = c.key"
     )
     ids, vectors = zip(*((row[0], np.frombuffer(row[1], np.float32)) for row in rows), strict=True)
-    store.drop(shelf.key)
-    store.create(shelf.key)
-    store.upsert(shelf.key, ids, np.stack(vectors))
+    store.drop(shelf.store_key)
+    store.create(shelf.store_key)
+    store.upsert(shelf.store_key, ids, np.stack(vectors))
     words = desk.service._parts.keywords
     words.drop(shelf.key)
     words.update(shelf.key, [Entry(id_, FOOTER, vector) for id_, vector in zip(ids, vectors, strict=True)])

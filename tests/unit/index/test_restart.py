@@ -68,7 +68,7 @@ def check_whole(desk: Desk) -> None:
     parts = desk.service._parts
     for shelf in parts.catalog.shelves():
         wanted = parts.catalog.documents.entries.wanted(shelf.id)
-        assert parts.store.ids(shelf.key) == wanted
+        assert parts.store.ids(shelf.store_key) == wanted
         assert parts.keywords.of(shelf.key).ids() == wanted
 
 

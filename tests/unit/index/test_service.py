@@ -107,7 +107,7 @@ def test_a_deleted_collection_leaves_nothing(open_desk: Callable[..., Desk]) -> 
     assert desk.call(contract.COLLECTIONS).collections == []
     parts = desk.service._parts
     assert parts.store.count("collection-000001") == 0
-    for table in ("documents", "chunks", "vectors", "originals", "stale_entries", "stale_collections"):
+    for table in ("documents", "chunks", "vectors", "originals", "stale_entries", "stale_generations", "shadows"):
         assert parts.database.read().execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0, table
     assert [p for p in (desk.home / "files").iterdir() if p.is_file()] == []
     with pytest.raises(NotFound):

@@ -88,7 +88,7 @@ def test_a_page_that_changed_takes_the_place_of_what_it_was(desk: Any, site: Sit
     assert ["eleven" in hit.text for hit in hits] == [True]
     parts = desk.service._parts
     shelf = parts.catalog.shelf("papers")
-    assert len(parts.store.ids(shelf.key)) == 1
+    assert len(parts.store.ids(shelf.store_key)) == 1
     assert parts.originals.surplus() == []
     site.page("/a", LONG.format("seven"))
     add(desk, url)
