@@ -19,8 +19,8 @@ from .handlers.checkup import CheckupHandlers
 from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
 from .handlers.pages import PageHandlers
-from .handlers.testsets import TestSetHandlers
 from .handlers.reindexing import ReindexHandlers
+from .handlers.testsets import TestSetHandlers
 from .handlers.transfer import TransferHandlers
 from .handlers.web import WebHandlers
 from .parts import open_parts

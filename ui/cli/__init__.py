@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "generate": "ui.cli.generate:generate",
     "export": "ui.cli.export:export",
     "import": "ui.cli.import_:import_",
+    "reindex": "ui.cli.reindex:reindex",
     "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",
     "testset": "ui.cli.testsets:testset",
