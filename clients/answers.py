@@ -9,9 +9,9 @@ from .searching import Hit
 
 Route = Literal["answer", "fallback", "absent"]
 AnswerKind = Literal["extractive", "written", "none"]
-# Why there is no answer: the collection has no passages; the search found none; what it found is about something
-# else; it may be related but does not suffice; a part of the search failed, so that nothing can be said.
-Cause = Literal["", "empty", "nothing", "irrelevant", "unsure", "incomplete"]
+# Why there is no answer: the collection has no passages, or none yet; the search found none; what it found is about
+# something else; it may be related but does not suffice; a part of the search failed, so that nothing can be said.
+Cause = Literal["", "empty", "pending", "nothing", "irrelevant", "unsure", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Decision:
         t_low: below it the collection lacks the answer; between the two a second search is tried.
         cause: why the route is ``absent``; empty for the others.
         candidates: the passages that the decision was taken on, best first.
+        num_pending: documents that were not ready yet, where the route is ``absent``.
     """
 
     route: Route
@@ -82,6 +83,7 @@ class Decision:
     t_low: float = 0.0
     cause: Cause = ""
     candidates: list[Candidate] = field(default_factory=list)
+    num_pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,13 @@ class Looking:
         """The decision, with a cause that only the collection or the search's stages can tell."""
         if decision.route != "absent":
             return decision
-        if not hits.hits and not self._about().num_chunks:
-            return replace(decision, cause="empty", reason="the collection has no passages yet")
+        here = self._about()
+        num_pending = self._num_pending(here)
+        decision = replace(decision, num_pending=num_pending)
+        if not hits.hits and not here.num_chunks:
+            return _without_passages(decision)
+        if num_pending:
+            decision = replace(decision, reason=f"{decision.reason}; {num_pending} documents are not ready yet")
         if any(note.startswith("searched by words only") for note in hits.notes):
             reason = f"a part of the search failed, so that nothing can be said for sure; {decision.reason}"
             return replace(decision, cause="incomplete", reason=reason)
@@ -99,6 +104,14 @@ class Looking:
     def _about(self) -> Collection:
         empty = Collection(self.collection, self.collection)
         return next((c for c in self.index.collections() if c.name == self.collection), empty)
+
+    def _num_pending(self, here: Collection) -> int:
+        """Documents that are still being read or embedded."""
+        unfinished = here.num_documents - here.num_failed
+        for status in ("ready", "cancelled"):
+            if unfinished > 0:
+                unfinished -= self.index.documents(self.collection, status=status, limit=1).total
+        return max(0, unfinished)
 
     def _search(self, query: str, mode: Mode, without: Sequence[str]) -> Hits:
         began = time.monotonic()
@@ -116,6 +129,14 @@ class Looking:
         found = self.llm.extract(query, [h.text for h in hits.hits], MAX_SENTENCES)
         self.timings["extract"] = self.timings.get("extract", 0.0) + time.monotonic() - began
         return found
+
+
+def _without_passages(decision: Decision) -> Decision:
+    """The decision on a collection with nothing to search."""
+    if not decision.num_pending:
+        return replace(decision, cause="empty", reason="the collection has no passages yet")
+    reason = f"the collection has no passages yet: {decision.num_pending} documents are not ready yet"
+    return replace(decision, cause="pending", reason=reason)
 
 
 def _union(first: Hits, second: Hits) -> Hits:

@@ -48,11 +48,18 @@ ABSENT: dict[Cause, dict[str, str]] = {
         "en": "This is not in the collection “{collection}”: the search found nothing.",
         "zh": "知识库“{collection}”里没有这个问题的答案：没有召回任何内容。",
     },
+    "pending": {
+        "en": "The collection “{collection}” has no passages yet: {pending} documents are not ready. Please ask again "
+        "when they are.",
+        "zh": "知识库“{collection}”还没有内容：{pending} 篇文档尚未就绪。请稍后再问。",
+    },
     "empty": {
         "en": "The collection “{collection}” is empty: add documents first.",
         "zh": "知识库“{collection}”是空的：请先添加文档。",
     },
 }
+NONE = {"en": "", "zh": ""}
+PENDING = {"en": " {pending} documents are not ready yet.", "zh": "另有 {pending} 篇文档尚未就绪。"}
 MAX_RELATED = 3
 
 
@@ -65,15 +72,19 @@ def language(question: str, settings: Ask) -> str:
 
 def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decision, settings: Ask) -> str:
     """What to say when the collection lacks the answer, and why."""
-    words = ABSENT[decision.cause or "irrelevant"] if hits or decision.cause == "empty" else ABSENT["nothing"]
+    is_known = hits or decision.cause in ("empty", "pending")
+    words = ABSENT[decision.cause or "irrelevant"] if is_known else ABSENT["nothing"]
+    more = PENDING if decision.num_pending and decision.cause != "pending" else NONE
+    spoken = language(question, settings)
     names = list(dict.fromkeys(hit.document for hit in hits))
-    return words[language(question, settings)].format(
+    return (words[spoken] + more[spoken]).format(
         collection=collection,
         count=len(hits),
         document=names[0] if names else "",
         documents=", ".join(names[:MAX_RELATED]),
         confidence=decision.confidence,
         threshold=decision.threshold,
+        pending=decision.num_pending,
     )
 
 

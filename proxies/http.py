@@ -1,4 +1,4 @@
-"""The HTTP face: OpenAI's chat, embeddings and models, rerank, health and metrics; each route is one client call."""
+"""The HTTP face: OpenAI's chat, embeddings, models, search, rerank, health, metrics; each route is one client call."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from .http_errors import error_body, on_defect, on_failure, on_http_error
 from .http_models import list_models, no_model
 from .http_requests import EmbeddingsBody, read_body, read_chat, read_embeddings
 from .http_rerank import read_rerank, read_score, reranked, scored
+from .http_search import found, read_search
 from .http_stream import EventStream, Threads
 from .http_trace import Traces
 
@@ -86,6 +87,7 @@ def app(config: Config, mesh: Ragq) -> Starlette:
         Route("/v1/models/{name:path}", face.model),
         Route("/v1/chat/completions", face.chat, methods=["POST"]),
         Route("/v1/embeddings", face.embeddings, methods=["POST"]),
+        Route("/v1/search", face.search, methods=["POST"]),
         *(Route(path, face.rerank, methods=["POST"]) for path in ("/rerank", "/v1/rerank", "/v2/rerank")),
         *(Route(path, face.score, methods=["POST"]) for path in ("/score", "/v1/score")),
     ]
@@ -166,6 +168,11 @@ class Face:
         """POST /v1/embeddings."""
         body = read_embeddings(await read_body(request))
         return JSONResponse(await self._threads.call(request, lambda: embed(self._mesh, body)))
+
+    async def search(self, request: Request) -> Response:
+        """POST /v1/search."""
+        body = read_search(await read_body(request))
+        return JSONResponse(await self._threads.call(request, lambda: found(self._mesh, body)))
 
     async def rerank(self, request: Request) -> Response:
         """POST /rerank, /v1/rerank and /v2/rerank."""

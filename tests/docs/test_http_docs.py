@@ -29,9 +29,9 @@ def renamed(text: str) -> str:
 
 
 def shape(value: Any) -> Any:
-    """Keys all the way down; of a list the first item; of timings nothing, they depend on the way."""
+    """Keys all the way down; of a list the first item; of timings and signals nothing, they depend on the way."""
     if isinstance(value, Mapping):
-        return {key: None if key == "timings" else shape(item) for key, item in value.items()}
+        return {key: None if key in ("timings", "scores", "ranks") else shape(item) for key, item in value.items()}
     if isinstance(value, list):
         return [shape(value[0])] if value else []
     return type(value).__name__ if not isinstance(value, int | float) or isinstance(value, bool) else "number"

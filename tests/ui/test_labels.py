@@ -46,8 +46,8 @@ FAMILIES = {
     "banner.": ["down", "starting", "draining"],
     "why.signals.": ["dense", "keyword", "rerank", *get_args(HitScore)],
     "why.route.": get_args(Route),
-    "why.cause.": ["unsure", "incomplete"],
-    "chat.lacks.": ["empty", "incomplete", "unsure"],
+    "why.cause.": ["unsure", "incomplete", "pending"],
+    "chat.lacks.": ["empty", "incomplete", "pending", "unsure"],
     "why.stage.": [
         "search",
         "second_search",

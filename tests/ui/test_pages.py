@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,13 @@ from streamlit.testing.v1 import AppTest
 from clients import Ragq
 from clients.index import Text, Turn
 from tests.conftest import LiveMesh, free_ports
-from tests.ui.pages import opened, query, shown, shown_everywhere, until
+from tests.data import make_documents
+from tests.ui.pages import WAIT_S, opened, query, shown, shown_everywhere, until
 from ui.exchanges import exchange_of
 from ui.labels import LANGUAGES, Labels, Language
 from ui.questions import SUGGESTIONS
 from ui.views.chat import said
+from ui.views.passage import of_hit
 
 PAGES = {
     "chat": "chat.greeting",
@@ -67,6 +71,38 @@ def test_an_answer_opens_its_source_and_survives_a_reload(mesh: Ragq) -> None:
     app.chat_input[0].set_value("Where does it run?").run()
     answered(app)
     assert len(mesh.index.chat(chat_id)) == 2
+
+
+def test_the_drawer_shows_a_page_of_a_pdf_as_it_looks_once_somebody_wants_to_see_it(mesh: Ragq) -> None:
+    mesh.index.create_collection("drawn", exist_ok=True)
+    mesh.index.add("drawn", files={"engine.pdf": make_documents.pdf("The engine gives thrust.")}).wait(WAIT_S)
+    (hit,) = mesh.index.search("drawn", "engine thrust", 1, "keyword", rerank=False)
+    app = opened(collection="drawn")
+    app.session_state["ragq"].opened = of_hit(hit)
+    app.run()
+    toggle = app.toggle(key=f"page-{hit.document_id}-1")
+    assert toggle.label == "Show page 1 as it looks"
+    assert len(app.image) == 0
+    toggle.set_value(True).run()
+    assert not app.exception
+    assert len(app.image) == 1
+    toggle = app.toggle(key=f"page-{hit.document_id}-1").set_value(False)
+    assert len(toggle.run().image) == 0
+
+
+def test_a_page_that_cannot_be_drawn_any_more_says_so_and_the_text_stays(mesh: Ragq, live: LiveMesh) -> None:
+    mesh.index.create_collection("undrawn", exist_ok=True)
+    mesh.index.add("undrawn", files={"rudder.pdf": make_documents.pdf("The rudder turns the nose.")}).wait(WAIT_S)
+    (hit,) = mesh.index.search("undrawn", "rudder", 1, "keyword", rerank=False)
+    app = opened(collection="undrawn")
+    app.session_state["ragq"].opened = of_hit(hit)
+    app.run()
+    with closing(sqlite3.connect(live.home / "index" / "records.sqlite")) as records, records:
+        records.execute("UPDATE documents SET sha256 = 'gone' WHERE id = ?", (hit.document_id,))
+    app.toggle(key=f"page-{hit.document_id}-1").set_value(True).run()
+    assert not app.exception
+    assert any("That did not work" in error.value for error in app.error)
+    assert "**rudder\\.pdf**" in shown_everywhere(app)
 
 
 def test_a_question_without_an_answer_says_why(mesh: Ragq) -> None:

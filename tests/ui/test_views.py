@@ -110,11 +110,26 @@ def test_each_cause_of_an_absence_is_told_apart() -> None:
     def reason(cause: Cause) -> str:
         return absent_reason(Decision("absent", 0.3, 0.5, "", cause=cause), [HIT], EN)
 
-    causes: tuple[Cause, ...] = ("empty", "incomplete", "unsure", "irrelevant")
+    causes: tuple[Cause, ...] = ("empty", "incomplete", "pending", "unsure", "irrelevant")
     assert len({reason(cause) for cause in causes}) == len(causes)
     assert reason("unsure").startswith("What was found may be related")
     unsure = replace(exchange(None, HIT), decision=Decision("absent", 0.3, 0.5, "", cause="unsure"))
     assert "可能相关" in words_of(chat.why(unsure, ZH).blocks)
+
+
+def test_documents_that_are_not_ready_are_counted_where_there_is_no_answer() -> None:
+    lacking = Decision("absent", 0.3, 0.5, "", cause="irrelevant", num_pending=7)
+    assert absent_reason(lacking, [HIT], EN).endswith(" 7 documents are not ready yet.")
+    assert "7 篇文档尚未就绪" in absent_reason(replace(lacking, cause="pending"), [], ZH)
+
+
+def test_a_text_in_several_chunks_says_so_among_the_hits_and_in_the_drawer() -> None:
+    copied = replace(HIT, num_copies=4)
+    assert "in 4 chunks" in words_of(chat.why(exchange(None, copied), EN).blocks)
+    (target,) = chat.said(exchange(answer("Two. [1]"), copied), EN).targets
+    assert passage.shown(target, Passage(MIDDLE, DOCUMENT, [], []), EN).copies == "in 4 chunks"
+    (target,) = chat.said(exchange(answer("Two. [1]"), HIT), EN).targets
+    assert passage.shown(target, Passage(MIDDLE, DOCUMENT, [], []), EN).copies == ""
 
 
 def test_an_answer_that_is_not_grounded_is_marked_in_its_footnote() -> None:

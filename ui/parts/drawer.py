@@ -67,6 +67,8 @@ def _content(shown: view.Shown) -> None:
     st.markdown(f"**{escaped(shown.document)}**")
     if shown.place:
         st.caption(escaped(shown.place))
+    if shown.copies:
+        st.caption(escaped(shown.copies))
     if shown.source.startswith(("http://", "https://")):
         st.link_button(shortened(shown.source, 60), shown.source, type="tertiary", icon=":material/open_in_new:")
     prose(shown.blocks, key="passage", is_source=True)

@@ -55,13 +55,16 @@ def said(exchange: Exchange, labels: Labels) -> Said:
         return _unfinished(exchange, labels)
     if answer.kind == "none":
         return Said([], [of_hit(hit) for hit in exchange.hits[:1]], "absent")
-    targets = [of_citation(cited) for cited in answer.citations]
+    copies = {hit.chunk_id: hit.num_copies for hit in exchange.hits}
+    targets = [of_citation(cited, copies.get(cited.chunk_id, 1)) for cited in answer.citations]
     numbers = {cited.marker: i for i, cited in reversed(list(enumerate(answer.citations)))}
     if answer.kind == "extractive":
         quotes = _without_echo(quoted(answer.text, numbers, in_order=_is_in_order(answer)), exchange.question)
         blocks = _with_sources(quotes, targets, labels)
         return Said(blocks, targets, "quoted", footnote=footnote(answer, labels))
-    return Said(written(answer.text, numbers), targets, "written", sources(answer, labels), footnote(answer, labels))
+    return Said(
+        written(answer.text, numbers), targets, "written", sources(answer, targets, labels), footnote(answer, labels)
+    )
 
 
 def _without_echo(quotes: Sequence[Block], question: str) -> list[Block]:
@@ -118,13 +121,10 @@ def _is_in_order(answer: Answer) -> bool:
     )
 
 
-def sources(answer: Answer, labels: Labels) -> list[Source]:
+def sources(answer: Answer, targets: Sequence[Target], labels: Labels) -> list[Source]:
     """Each cited passage once, in the order of its number."""
-    firsts = {cited.marker: cited for cited in reversed(answer.citations)}
-    return [
-        Source(_source_label(marker, of_citation(firsts[marker]), labels), of_citation(firsts[marker]))
-        for marker in sorted(firsts)
-    ]
+    firsts = {cited.marker: target for cited, target in reversed(list(zip(answer.citations, targets, strict=True)))}
+    return [Source(_source_label(marker, firsts[marker], labels), firsts[marker]) for marker in sorted(firsts)]
 
 
 def _source_label(marker: int, target: Target, labels: Labels) -> str:

@@ -8,7 +8,7 @@ from clients.answers import Decision
 from clients.index import Hit
 from ui.labels import Labels
 
-SAID_CAUSES = ("unsure", "incomplete")
+SAID_CAUSES = ("unsure", "incomplete", "pending")
 
 
 def decided(decision: Decision, labels: Labels) -> str:
@@ -29,8 +29,17 @@ def reason(decision: Decision, labels: Labels) -> str:
 
 def absent_reason(decision: Decision, hits: Sequence[Hit], labels: Labels) -> str:
     """Why there is no answer."""
+    told = _lacking(decision, hits, labels)
+    if decision.num_pending and decision.cause != "pending":
+        told = f"{told} {labels('chat.pending', count=decision.num_pending)}"
+    return told
+
+
+def _lacking(decision: Decision, hits: Sequence[Hit], labels: Labels) -> str:
     if decision.cause in ("empty", "incomplete"):
         return labels(f"chat.lacks.{decision.cause}")
+    if decision.cause == "pending":
+        return labels("chat.lacks.pending", count=decision.num_pending)
     if not hits:
         return labels("chat.absent_nothing")
     numbers = {"confidence": f"{decision.confidence:.2f}", "threshold": f"{decision.threshold:.2f}"}

@@ -20,6 +20,7 @@ class Target:
         text: the passage as it was when the answer was made.
         quote: the cited words; empty when the whole passage is meant.
         start, end: where the quote stood in ``text``.
+        num_copies: how many chunks have this text.
     """
 
     chunk_id: str
@@ -30,18 +31,27 @@ class Target:
     end: int = 0
     page: int = 0
     heading: str = ""
+    num_copies: int = 1
 
 
-def of_citation(cited: Citation) -> Target:
+def of_citation(cited: Citation, num_copies: int = 1) -> Target:
     """The passage that a citation means."""
     return Target(
-        cited.chunk_id, cited.document, cited.text, cited.quote, cited.start, cited.end, cited.page, cited.heading
+        cited.chunk_id,
+        cited.document,
+        cited.text,
+        cited.quote,
+        cited.start,
+        cited.end,
+        cited.page,
+        cited.heading,
+        num_copies,
     )
 
 
 def of_hit(hit: Hit) -> Target:
     """The passage of a hit."""
-    return Target(hit.chunk_id, hit.document, hit.text, page=hit.page, heading=hit.heading)
+    return Target(hit.chunk_id, hit.document, hit.text, page=hit.page, heading=hit.heading, num_copies=hit.num_copies)
 
 
 def place(page: int, heading: str, labels: Labels) -> str:
@@ -56,6 +66,7 @@ class Shown:
     Attributes:
         document_id: empty when the passage is not in the collection any more.
         source: URL of the web page that the document is; empty for all else.
+        copies: in how many chunks the same text stands; empty when it is the only one.
     """
 
     document: str
@@ -63,6 +74,7 @@ class Shown:
     place: str
     blocks: list[Block]
     source: str = ""
+    copies: str = ""
 
 
 def shown(target: Target, passage: Passage, labels: Labels) -> Shown:
@@ -74,7 +86,9 @@ def shown(target: Target, passage: Passage, labels: Labels) -> Shown:
     blocks.append(Block(marked(chunk.text, target)))
     blocks += [Block([Span(after)], "quiet")] if after else []
     document = passage.document
-    return Shown(document.name, document.id, place(chunk.page, chunk.heading, labels), blocks, document.source)
+    copies = labels("why.copies", count=target.num_copies) if target.num_copies > 1 else ""
+    where = place(chunk.page, chunk.heading, labels)
+    return Shown(document.name, document.id, where, blocks, document.source, copies)
 
 
 def remembered(target: Target, labels: Labels) -> Shown:

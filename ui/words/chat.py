@@ -50,6 +50,11 @@ TABLE: dict[str, tuple[str, str]] = {
         "What was found does not answer this: confidence {confidence}, and {threshold} is needed.",
     ),
     "chat.lacks.empty": ("知识库是空的，请先添加文档。", "The knowledge base is empty: add documents first."),
+    "chat.lacks.pending": (
+        "知识库还没有内容：{count} 篇文档尚未就绪，请稍后再问。",
+        "There are no passages yet: {count} documents are not ready. Please ask again when they are.",
+    ),
+    "chat.pending": ("另有 {count} 篇文档尚未就绪。", "{count} documents are not ready yet."),
     "chat.lacks.incomplete": (
         "检索的一部分失败了，现在无法判断，请稍后再问。",
         "A part of the search failed, so that nothing can be said now. Please ask again later.",
@@ -75,6 +80,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "找到的原文可能相关，但依据不足",
         "the passages found may be related, but are not good enough to answer from",
     ),
+    "why.cause.pending": ("文档尚未就绪", "the documents are not ready yet"),
     "why.cause.incomplete": (
         "检索的一部分失败了，无法判断",
         "a part of the search failed, so that nothing can be said for sure",

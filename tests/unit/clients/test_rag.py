@@ -14,7 +14,7 @@ from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round, So
 from clients.calibration import Calibration, scorers_of
 from clients.config import Ask
 from clients.errors import BackendError, BadRequest, ModelNotLoaded, NotFound
-from clients.index import Collection, Hit, Hits
+from clients.index import Collection, Documents, Hit, Hits
 from clients.llm import Generation, Message, ModelInfo, Sentence, Token
 
 WINGS = "The wing gives lift to the plane. It has two flaps."
@@ -45,6 +45,9 @@ class Library:
     asked: list[tuple[str, str, int, str]] = field(default_factory=list)
     fitted: list[Calibration] = field(default_factory=list)
     num_chunks: int = 5
+    num_documents: int = 0
+    num_ready: int = 0
+    num_cancelled: int = 0
 
     def calibrations(self, collection: str) -> list[Calibration]:
         if collection == "gone":
@@ -52,7 +55,10 @@ class Library:
         return self.fitted
 
     def collections(self) -> list[Collection]:
-        return [Collection("drones", "", num_chunks=self.num_chunks)]
+        return [Collection("drones", "", num_chunks=self.num_chunks, num_documents=self.num_documents)]
+
+    def documents(self, collection: str, *, status: str, limit: int) -> Documents:
+        return Documents([], {"ready": self.num_ready, "cancelled": self.num_cancelled}[status])
 
     def find(self, collection: str, query: str, top_k: int, mode: str) -> Hits:
         if collection == "gone":
@@ -248,6 +254,20 @@ def test_an_empty_collection_is_told_from_a_search_that_finds_nothing() -> None:
     empty = answer_of(Library(NONE, num_chunks=0), Model())
     assert (empty.decision.cause, empty.text) == ("empty", "The collection “drones” is empty: add documents first.")
     assert answer_of(Library(NONE), Model()).decision.cause == "nothing"
+
+
+def test_documents_that_are_not_ready_are_said_to_be_so() -> None:
+    early = Library(NONE, num_chunks=0, num_documents=5, num_ready=0, num_cancelled=1)
+    waits = answer_of(early, Model())
+    assert (waits.decision.cause, waits.decision.num_pending) == ("pending", 4)
+    assert waits.text == (
+        "The collection “drones” has no passages yet: 4 documents are not ready. Please ask again when they are."
+    )
+    partly = answer_of(Library(POOR, num_documents=5, num_ready=3), Model(score=0.1))
+    assert (partly.decision.cause, partly.decision.num_pending) == ("irrelevant", 2)
+    assert partly.text.endswith(" 2 documents are not ready yet.")
+    assert partly.decision.reason.endswith("; 2 documents are not ready yet")
+    assert "ready" not in answer_of(Library(POOR, num_documents=5, num_ready=5), Model(score=0.1)).text
 
 
 def test_a_search_whose_half_failed_does_not_claim_that_the_answer_is_missing() -> None:

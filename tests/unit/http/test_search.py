@@ -1,0 +1,34 @@
+"""POST /v1/search: what is asked of the mesh, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.unit.cli.desk import Desk
+
+
+def test_what_a_request_says_reaches_the_search(http: TestClient, desk: Desk) -> None:
+    body = {"collection": "handbook", "query": "lift", "top_k": 1, "mode": "keyword", "rerank": False, "copies": 3}
+    found = http.post("/v1/search", json=body).json()
+    assert [(hit["object"], hit["text"]) for hit in found["data"]] == [("hit", "the wing gives lift")]
+    asked = desk.index_side.requests[-1]
+    assert (asked.top_k, asked.mode, asked.rerank, asked.copies) == (1, "keyword", False, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"collection": "handbook"}, "query"),
+        ({"collection": "handbook", "query": " "}, "query"),
+        ({"collection": "handbook", "query": "lift", "top_k": 101}, "top_k"),
+        ({"collection": "handbook", "query": "lift", "mode": "psychic"}, "mode"),
+    ],
+)
+def test_a_request_that_is_wrong_names_its_field(http: TestClient, body: dict[str, object], param: str) -> None:
+    reply = http.post("/v1/search", json=body)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+
+
+def test_an_unknown_collection_is_not_found(http: TestClient) -> None:
+    assert http.post("/v1/search", json={"collection": "gone", "query": "lift"}).status_code == 404
