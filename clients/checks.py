@@ -22,6 +22,7 @@ _AT_LEAST: dict[str, float] = {
     "index.overlap": 0,
     "index.max_file_mb": 1,
     "index.max_pages": 1,
+    "index.ocr_pages": 1,
     "index.web.max_mb": 1,
     "index.web.tries": 1,
     "index.web.max_redirects": 0,
@@ -52,8 +53,9 @@ def _ranges(config: Config) -> Iterator[Problem]:
             f"{config.index.overlap} must be smaller than index.chunk_size ({config.index.chunk_size})",
             "",
         )
-    if not config.index.parse_timeout_s > 0:
-        yield "index.parse_timeout_s", f"{config.index.parse_timeout_s:g} is not a time; seconds above 0", ""
+    for key in ("index.parse_timeout_s", "index.ocr_timeout_s"):
+        if not (seconds := _number(config, key)) > 0:
+            yield key, f"{seconds:g} is not a time; seconds above 0", ""
     for name, value in (("threshold_low", config.ask.threshold_low), ("threshold", config.ask.threshold)):
         if not 0 <= value <= 1:
             yield f"ask.{name}", f"{value:g} is outside 0..1", ""

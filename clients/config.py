@@ -155,6 +155,9 @@ class Index(Service):
         max_file_mb: larger files are refused with the reason.
         max_pages: longer documents are refused with the reason.
         parse_timeout_s: a file that takes longer fails with the reason.
+        ocr: read pages and files that are pictures where the extra ``ocr`` is installed, or never.
+        ocr_pages: documents with more pages to recognise fail with the reason.
+        ocr_timeout_s: a page that takes longer to recognise fails its document with the reason.
         sample: load the sample knowledge base when there is no collection yet.
         web: what may be fetched from the web.
         chroma_path, sqlite_db_path: empty means below the data directory.
@@ -169,6 +172,9 @@ class Index(Service):
     max_file_mb: int = 200
     max_pages: int = 5000
     parse_timeout_s: float = 300.0
+    ocr: Literal["auto", "never"] = "auto"
+    ocr_pages: int = 500
+    ocr_timeout_s: float = 120.0
     sample: bool = True
     web: Web = field(default_factory=Web)
     chroma_path: str = ""

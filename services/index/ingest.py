@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from clients.errors import BadRequest, RagqError
 from clients.wire import Clock
@@ -17,11 +18,14 @@ from .labour import Labour, Rest
 from .preparing import Preparer
 from .publishing import Publisher
 from .reindexing import Reindexer
+from .scanning import Told
 
 GROUP_FILES = 32
 GROUP_DOCUMENTS = 256
 GROUP_BYTES = 2 << 20
 MAX_PUBLISHED = 1024
+# What became of the documents that wait to be opened: there are none, they were opened, or pages of one are left.
+Prepared = Literal["none", "all", "some"]
 BEFORE_CHUNKS = ("queued", "parsing", "chunking")
 
 
@@ -70,8 +74,10 @@ class Ingest(Labour):
         did = self._take_in(job)
         room = self._pace.size
         batch = self._batch(job, room)
-        while len(batch) < room and self._prepare(job):
-            did = True
+        prepared: Prepared = "all"
+        while len(batch) < room and prepared == "all":
+            prepared = self._prepare(job)
+            did = did or prepared != "none"
             batch = self._batch(job, room)
         if batch:
             self._embed(job, batch)
@@ -88,7 +94,7 @@ class Ingest(Labour):
             self._intake.take(job, source)
         return True
 
-    def _prepare(self, job: OpenJob) -> bool:
+    def _prepare(self, job: OpenJob) -> Prepared:
         group: list[Work] = []
         for id_ in self._catalog.jobs.waiting(job.id, BEFORE_CHUNKS, GROUP_DOCUMENTS):
             work = self._catalog.documents.work(id_)
@@ -97,10 +103,19 @@ class Ingest(Labour):
             if group and sum(w.size_bytes for w in group) + work.size_bytes > GROUP_BYTES:
                 break
             group.append(work)
-        if group:
-            self._catalog.jobs.note(job.id, "parsing", group[0].name)
-            self._preparer.prepare(group)
-        return bool(group)
+        if not group:
+            return "none"
+        self._catalog.jobs.note(job.id, "parsing", group[0].name)
+        return "all" if self._preparer.prepare(group, self._told(job)) else "some"
+
+    def _told(self, job: OpenJob) -> Told:
+        """Notes what a job does; False when nobody wants it any more."""
+
+        def told(stage: str) -> bool:
+            self._catalog.jobs.note(job.id, stage)
+            return self._catalog.jobs.is_open(job.id) and not self._rest.is_over
+
+        return told
 
     def _batch(self, job: OpenJob, room: int) -> list[Stored]:
         """The next chunks to embed, of as many documents as it takes."""
@@ -140,12 +155,8 @@ class Ingest(Labour):
                 )
 
     def _embed_all(self, job: OpenJob, shelf: Shelf, batch: Sequence[Stored]) -> None:
-        def waiting(stage: str) -> bool:
-            self._catalog.jobs.note(job.id, stage)
-            return self._catalog.jobs.is_open(job.id)
-
         maker = self._catalog.maker(shelf)
-        model, vectors = self._embedding.documents([chunk.content for chunk in batch], waiting, maker)
+        model, vectors = self._embedding.documents([chunk.content for chunk in batch], self._told(job), maker)
         if (shelf.model, shelf.dimension) != (model, vectors.shape[1]):
             new = self._catalog.with_model(shelf, model, vectors.shape[1])
             self._publisher.open(new)

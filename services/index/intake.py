@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.config import Index
 from clients.errors import BadRequest, Forbidden, NotFound, TooLarge
 
 from .catalog import Catalog
 from .documents import Incoming
 from .items import Source
 from .jobs import OpenJob
-from .loaders import CHILD_KINDS, Unreadable, decode, kind_of
+from .loaders import CHILD_KINDS, Unreadable, decode, is_installed, kind_of, refused
 from .originals import Originals
 
 SNIFF_BYTES = 64 << 10
@@ -85,10 +86,11 @@ def _walk(path: Path, allowed: Sequence[Path]) -> Iterator[Listed]:
 class Intake:
     """Takes files in when their turn comes: their bytes are kept, so they may go away afterwards."""
 
-    def __init__(self, catalog: Catalog, originals: Originals, roots: Sequence[str], max_bytes: int) -> None:
+    def __init__(self, catalog: Catalog, originals: Originals, settings: Index, max_bytes: int) -> None:
         self._catalog = catalog
         self._originals = originals
-        self._roots = [Path(root).expanduser().resolve() for root in roots]
+        self._roots = [Path(root).expanduser().resolve() for root in settings.roots]
+        self._reads_pictures = settings.ocr != "never" and is_installed()
         self._max_bytes = max_bytes
 
     def take(self, job: OpenJob, source: Source) -> None:
@@ -118,14 +120,18 @@ class Intake:
         check_size(path.stat().st_size, self._max_bytes)
         with path.open("rb") as file:
             head = file.read(SNIFF_BYTES)
-            _refuse_unknown(head, name)
+            _refuse_unknown(head, name, reads_pictures=self._reads_pictures)
             return head + file.read()
 
 
-def _refuse_unknown(head: bytes, name: str) -> None:
+def _refuse_unknown(head: bytes, name: str, *, reads_pictures: bool) -> None:
     """Unreadable for a format that nobody reads, before all of it is copied."""
-    is_archive = head.startswith(b"PK\x03\x04")
-    if head.strip() and not is_archive and kind_of(head, name) not in CHILD_KINDS:
+    if not head.strip() or head.startswith(b"PK\x03\x04"):
+        return
+    kind = kind_of(head, name)
+    if kind == "image" and not reads_pictures:
+        raise refused(head)
+    if kind not in CHILD_KINDS:
         decode(head)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from clients.errors import BackendError, BadRequest, NotFound, TooLarge
 from clients.index import UPLOAD_PART_BYTES, UploadPart
 
+from .scans import forget_scans
 from .schema import Database
 
 INLINE_BYTES = 128 << 10
@@ -72,6 +73,7 @@ class Originals:
             for sha256 in digests:
                 if tx.execute("SELECT 1 FROM documents WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone() is None:
                     tx.execute("DELETE FROM originals WHERE sha256 = ?", (sha256,))
+                    forget_scans(tx, sha256)
                     self.path(sha256).unlink(missing_ok=True)
 
     def surplus(self) -> list[str]:

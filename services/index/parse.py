@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import msgpack
 
-from services.index.loaders import Loaded, Unreadable, draw, load
+from services.index.loaders import Loaded, SeenLine, Unreadable, Unseen, draw, is_installed, load, recognise
 
 LENGTH = struct.Struct("<I")
 DAMAGED = "the file is damaged or built to do harm: "
@@ -29,7 +29,9 @@ def read_message(stream: BinaryIO) -> dict[str, object] | None:
     raw = stream.read(size)
     if len(raw) < size:
         return None
-    message = msgpack.unpackb(raw, raw=False, max_str_len=size, max_bin_len=size, max_array_len=size)
+    message = msgpack.unpackb(
+        raw, raw=False, strict_map_key=False, max_str_len=size, max_bin_len=size, max_array_len=size
+    )
     return message if isinstance(message, dict) else None
 
 
@@ -42,20 +44,35 @@ def write_message(stream: BinaryIO, message: dict[str, object]) -> None:
 
 
 def reply_to(request: dict[str, object]) -> dict[str, object]:
-    """The text of the request's content with its marks, or a picture of a page, or why it has none."""
+    """The text of the request's content with its marks, a picture of a page or its text, or why it has none."""
     try:
-        match request:
-            case {"content": bytes(content), "name": str(name), "max_pages": int(max_pages)}:
-                return _text(load(content, name, max_pages))
-            case {"content": bytes(content), "draw": int(page)}:
-                return {"png": draw(content, page)}
-        return {"reason": "the parser was asked wrongly", "fix": ""}
+        return _answer(request)
+    except Unseen as unseen:
+        return {"unseen": unseen.pages, "num_pictures": unseen.num_pictures}
     except Unreadable as error:
         return {"reason": error.message, "fix": error.help}
     except MemoryError:
         return {"reason": "the file needs more memory to open than is allowed", "fix": "split it"}
     except Exception as error:  # noqa: BLE001 - the parsers of foreign formats raise anything on damaged files
         return {"reason": f"{DAMAGED}{type(error).__name__}: {error}"[:300], "fix": FIX}
+
+
+def _answer(request: dict[str, object]) -> dict[str, object]:
+    match request:
+        case {"content": bytes(content), "name": str(name), "max_pages": int(max_pages), "seen": seen}:
+            return _text(load(content, name, max_pages, _seen(seen)))
+        case {"content": bytes(content), "read": int(page)}:
+            return {"lines": [[line.text, line.height] for line in recognise(content, page)]}
+        case {"content": bytes(content), "draw": int(page)}:
+            return {"png": draw(content, page)}
+    return {"reason": "the parser was asked wrongly", "fix": ""}
+
+
+def _seen(given: object) -> dict[int, list[SeenLine]] | None:
+    """What was recognised so far; None where nothing can be."""
+    if not isinstance(given, dict) or not is_installed():
+        return None
+    return {page: [SeenLine(text, height) for text, height in lines] for page, lines in given.items()}
 
 
 def _text(loaded: Loaded) -> dict[str, object]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, Self, cast
@@ -14,13 +15,37 @@ from typing import IO, BinaryIO, Self, cast
 import services
 from clients.errors import BackendError
 
-from .loaders import CHILD_KINDS, Heading, Loaded, Unreadable, kind_of, load, load_text
+from .loaders import CHILD_KINDS, Heading, Loaded, Seen, SeenLine, Unreadable, Unseen, kind_of, load, load_text
 from .parse import read_message, write_message
 
 MEMORY_BYTES = 3 << 30
 MEMORY_PER_BYTE = 12
 TEXTS = {"text/plain": "plain", "text/markdown": "markdown"}
 ROOT = Path(services.__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How long the child may take, what it is busy with then, and which setting says so."""
+
+    timeout_s: float
+    what: str
+    key: str
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of processor time; text recognition has several threads."""
+        return self.timeout_s * (os.cpu_count() or 1)
+
+    def passed(self) -> Unreadable:
+        """It took longer."""
+        return Unreadable(
+            f"opening {self.what} took longer than {self.timeout_s:.0f} s", help=f"split it, or raise {self.key}"
+        )
+
+    def broke(self) -> Unreadable:
+        """The child died of it."""
+        return Unreadable(f"{self.what} made its parser fail", help="open it in an editor or viewer and save it again")
 
 
 class Parser:
@@ -36,7 +61,7 @@ class Parser:
         self._max_pages = max_pages
         self._child: subprocess.Popen[bytes] | None = None
 
-    def parse(self, raw: bytes, name: str, media_type: str) -> Loaded:
+    def parse(self, raw: bytes, name: str, media_type: str, seen: Seen | None = None) -> Loaded:
         """The text of a content.
 
         Args:
@@ -44,9 +69,11 @@ class Parser:
             name: its ending tells kinds of text apart.
             media_type: ``text/plain`` or ``text/markdown`` for a text in UTF-8, ``text/html`` for what a server called
                 a page; for all else the content is looked at.
+            seen: what was recognised in its pages that are pictures; None leaves pictures alone.
 
         Raises:
             Unreadable: says why and what to do; too slow and too large count.
+            Unseen: pages are to be read first, with `read`.
         """
         if media_type in TEXTS and (text := _utf8(raw)) is not None:
             return load_text(text, name, TEXTS[media_type])
@@ -54,13 +81,27 @@ class Parser:
             name = "page.html"  # titles end in anything: "Node.js"
         if not raw.strip() or kind_of(raw, name) not in CHILD_KINDS:
             return load(raw, name, self._max_pages)
-        return _loaded(self._ask(raw, {"name": name, "max_pages": self._max_pages}))
+        lines = None if seen is None else {page: [[x.text, x.height] for x in seen[page]] for page in seen}
+        return _loaded(self._ask(raw, {"name": name, "max_pages": self._max_pages, "seen": lines}))
 
-    def draw(self, raw: bytes, page: int) -> bytes:
-        """A page of a PDF as the bytes of a PNG file; empty when it has none of this number, the first is 1.
+    def read(self, raw: bytes, page: int, timeout_s: float) -> list[SeenLine]:
+        """The text of a page that is a picture, as its letters look; the first page is 1.
 
         Raises:
-            Unreadable: the PDF cannot be opened, or not in time.
+            Unreadable: the page cannot be opened, or not in time.
+        """
+        match self._ask(raw, {"read": page}, Limit(timeout_s, f"page {page}", "index.ocr_timeout_s")):
+            case {"lines": list(lines)}:
+                return [SeenLine(text, height) for text, height in lines]
+            case {"reason": str(reason), "fix": str(fix)}:
+                raise Unreadable(reason, help=fix)
+        raise BackendError("the parser's process answered with something else than lines")
+
+    def draw(self, raw: bytes, page: int) -> bytes:
+        """A page of a PDF or a picture as PNG; empty when it has none of this number, the first is 1.
+
+        Raises:
+            Unreadable: the file cannot be opened, or not in time.
         """
         match self._ask(raw, {"draw": page}):
             case {"png": bytes(png)}:
@@ -69,24 +110,17 @@ class Parser:
                 raise Unreadable(reason, help=fix)
         raise BackendError("the parser's process answered with something else than a picture")
 
-    def _ask(self, raw: bytes, question: Mapping[str, object]) -> dict[str, object]:
+    def _ask(self, raw: bytes, question: Mapping[str, object], limit: Limit | None = None) -> dict[str, object]:
+        limit = limit or Limit(self._timeout_s, "the file", "index.parse_timeout_s")
         child = self._child if self._child and self._child.poll() is None else self._start()
         memory_bytes = MEMORY_BYTES + MEMORY_PER_BYTE * len(raw)
-        request = {"content": raw, "cpu_s": self._timeout_s, "memory_bytes": memory_bytes, **question}
-        with _Deadline(child, self._timeout_s) as deadline:
+        request = {"content": raw, "cpu_s": limit.cpu_s, "memory_bytes": memory_bytes, **question}
+        with _Deadline(child, limit.timeout_s) as deadline:
             reply = _exchange(child, request)
         if reply is None:
             self.close()
-            raise self._lost(late=deadline.passed)
+            raise limit.passed() if deadline.passed else limit.broke()
         return reply
-
-    def _lost(self, *, late: bool) -> Unreadable:
-        if late:
-            return Unreadable(
-                f"opening the file took longer than {self._timeout_s:.0f} s",
-                help="split it, or raise index.parse_timeout_s",
-            )
-        return Unreadable("the file made its parser fail", help="open it in an editor or viewer and save it again")
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.close()
@@ -165,6 +199,8 @@ def _loaded(reply: dict[str, object]) -> Loaded:
     match reply:
         case {"reason": str(reason), "fix": str(fix)}:
             raise Unreadable(reason, help=fix)
+        case {"unseen": list(pages), "num_pictures": int(num_pictures)}:
+            raise Unseen(pages, num_pictures)
         case {
             "text": bytes(text), "media_type": str(media_type), "pages": list(pages),
             "headings": list(headings), "blocks": list(blocks), "is_lines": bool(is_lines),

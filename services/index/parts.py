@@ -26,6 +26,8 @@ from .pictures import Pictures
 from .preparing import Preparer
 from .publishing import Publisher
 from .reindexing import Reindexer
+from .scanning import Scanner
+from .scans import Scans
 from .schema import Database
 from .search import Searcher
 from .stores.base import VectorStore
@@ -120,8 +122,10 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
     reindexer = Reindexer(catalog, publisher, llm, embedding, time.monotonic)
     ingest = Ingest(
         catalog,
-        Intake(catalog, originals, config.index.roots, max_bytes),
-        Preparer(database, catalog.documents, originals, parser),
+        Intake(catalog, originals, config.index, max_bytes),
+        Preparer(
+            database, catalog.documents, originals, Scanner(parser, Scans(database), config.index, time.monotonic)
+        ),
         embedding,
         publisher,
         reindexer,

@@ -29,8 +29,10 @@ class Pictures:
             BadRequest: its format has no pages that can be drawn.
         """
         document = self._documents.get(document_id)
-        if document.media_type != MEDIA_TYPE:
-            raise BadRequest(f"{document.name} is no PDF, so its pages have no look", help="open its passages instead")
+        if document.media_type != MEDIA_TYPE and not document.media_type.startswith("image/"):
+            raise BadRequest(
+                f"{document.name} is no PDF and no picture, so its pages have no look", help="open its passages instead"
+            )
         raw = self._originals.read(self._documents.content_of(document_id))
         with self._lock:
             png = self._parser.draw(raw, page)

@@ -13,7 +13,7 @@ from .chunking import chunk
 from .documents import Documents, Gone, Work
 from .loaders import Loaded, Unreadable
 from .originals import Originals
-from .parsing import Parser
+from .scanning import Scanner, Told
 from .schema import Database
 
 SLICE = 2000
@@ -23,16 +23,31 @@ log = logging.getLogger(__name__)
 class Preparer:
     """Opens and cuts documents, a group of small ones in one transaction."""
 
-    def __init__(self, database: Database, documents: Documents, originals: Originals, parser: Parser) -> None:
+    def __init__(self, database: Database, documents: Documents, originals: Originals, scanner: Scanner) -> None:
         self._database = database
         self._documents = documents
         self._originals = originals
-        self._parser = parser
+        self._scanner = scanner
 
-    def prepare(self, group: Sequence[Work]) -> None:
-        """Bring queued documents to the stage of embedding; what cannot be read fails with the reason."""
+    def prepare(self, group: Sequence[Work], told: Told) -> bool:
+        """Bring queued documents to the stage of embedding; what cannot be read fails with the reason.
+
+        Returns:
+            False when pages of a document are left to be read: it, and those behind it, wait for the next turn.
+        """
         self._documents.move([work.id for work in group], "parsing")
-        opened = [(work, loaded) for work in group if (loaded := self._open(work)) is not None]
+        opened = []
+        is_done = True
+        for work in group:
+            loaded, is_done = self._open(work, told)
+            if not is_done:
+                break
+            if loaded is not None:
+                opened.append((work, loaded))
+        self._cut_all(opened)
+        return is_done
+
+    def _cut_all(self, opened: Sequence[tuple[Work, Loaded]]) -> None:
         if len(opened) == 1:
             self._cut(*opened[0])
             return
@@ -40,9 +55,10 @@ class Preparer:
             for work, loaded in opened:
                 self._cut(work, loaded)
 
-    def _open(self, work: Work) -> Loaded | None:
+    def _open(self, work: Work, told: Told) -> tuple[Loaded | None, bool]:
+        """The text, and whether the document is opened or failed."""
         try:
-            return self._parser.parse(self._originals.read(work.sha256), work.name, work.media_type)
+            loaded = self._scanner.open(work, self._originals.read(work.sha256), told)
         except RagqError as error:
             self._documents.fail(work.id, error.message, error.help)
         except Exception as error:  # a document must end in a known state whatever its parser does
@@ -50,7 +66,9 @@ class Preparer:
             self._documents.fail(
                 work.id, f"the file could not be opened: {type(error).__name__}: {error}", "add it as plain text"
             )
-        return None
+        else:
+            return loaded, loaded is not None
+        return None, True
 
     def _cut(self, work: Work, loaded: Loaded) -> None:
         with suppress(Gone):

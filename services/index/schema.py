@@ -131,7 +131,12 @@ CREATE TABLE stale_generations (
 INSERT INTO stale_generations SELECT collection_id, 0, 1 FROM stale_collections;
 DROP TABLE stale_collections;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS)
+# Pages that are pictures: what text recognition read on them.
+SCANS = """
+CREATE TABLE scans (
+    sha256 TEXT NOT NULL, page INTEGER NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (sha256, page)) WITHOUT ROWID;
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS)
 log = logging.getLogger(__name__)
 
 

@@ -37,6 +37,7 @@ FAMILIES = {
         "fetching",
         "reading_files",
         "parsing",
+        "recognising_text",
         "embedding",
         "storing",
         "waiting_for_the_LLM_service",

@@ -14,7 +14,7 @@ from ui.parts.prose import prose
 from ui.prose import escaped, shortened
 from ui.views import passage as view
 
-PDF = "application/pdf"
+DRAWN = ("application/pdf", "image/")
 # Streamlit puts dialogs at the side from 1.62 on; before that they stand in the middle.
 _SIDE = {"position": "right"} if "position" in inspect.signature(st.dialog).parameters else {}
 
@@ -47,7 +47,7 @@ def _passage(target: view.Target) -> None:
         _content(view.remembered(target, words))
     else:
         _content(view.shown(target, found, words))
-        if found.chunk.page and found.document.media_type == PDF:
+        if found.chunk.page and found.document.media_type.startswith(DRAWN):
             _page(found.document.id, found.chunk.page)
 
 

@@ -75,6 +75,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "stage.fetching": ("抓取网页", "fetching"),
     "stage.reading_files": ("读取文件", "reading files"),
     "stage.parsing": ("解析", "parsing"),
+    "stage.recognising_text": ("识别文字", "recognising text"),
     "stage.embedding": ("计算向量", "embedding"),
     "stage.storing": ("写入索引", "storing"),
     "jobs.title": ("处理进度", "Progress"),

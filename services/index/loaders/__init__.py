@@ -11,41 +11,68 @@ from .delimited import delimited
 from .docx import docx
 from .drawing import draw
 from .html import html
+from .images import image, refused
 from .mail import mail
 from .pdf import pdf
 from .plain import lines, markdown, plain
 from .radicals import without_radicals
+from .recognition import is_installed, recognise
 from .records import records
+from .seen import Seen, SeenLine, Unseen
 from .slides import slides
 from .sniffing import ending_of, kind_of
 from .source import LANGUAGES, source
 from .workbook import workbook
 
-__all__ = ["CHILD_KINDS", "Heading", "Loaded", "Unreadable", "decode", "draw", "kind_of", "load", "load_text"]
+__all__ = [
+    "CHILD_KINDS",
+    "Heading",
+    "Loaded",
+    "Seen",
+    "SeenLine",
+    "Unreadable",
+    "Unseen",
+    "decode",
+    "draw",
+    "is_installed",
+    "kind_of",
+    "load",
+    "load_text",
+    "recognise",
+    "refused",
+]
 
-OF_BYTES: dict[str, Callable[[bytes, int], Loaded]] = {
+OF_BYTES: dict[str, Callable[[bytes, int, Seen | None], Loaded]] = {
     "pdf": pdf,
-    "slides": slides,
-    "docx": lambda raw, _: docx(raw),
-    "workbook": lambda raw, _: workbook(raw),
-    "html": lambda raw, _: html(raw),
-    "mail": lambda raw, _: mail(raw),
+    "image": image,
+    "slides": lambda raw, max_pages, _: slides(raw, max_pages),
+    "docx": lambda raw, *_: docx(raw),
+    "workbook": lambda raw, *_: workbook(raw),
+    "html": lambda raw, *_: html(raw),
+    "mail": lambda raw, *_: mail(raw),
 }
 # Texts that take time and memory beyond their length are opened in the child too.
 CHILD_KINDS = frozenset({*OF_BYTES, "delimited", "records", "source"})
 
 
-def load(raw: bytes, name: str, max_pages: int) -> Loaded:
+def load(raw: bytes, name: str, max_pages: int, seen: Seen | None = None) -> Loaded:
     """The text of a content.
+
+    Args:
+        raw: the content.
+        name: tells kinds of text apart.
+        max_pages: longest document.
+        seen: what was recognised in its pages that are pictures; None when pictures are not read here.
 
     Raises:
         Unreadable: says why and what to do.
+        Unseen: pages are pictures that are to be looked at first.
     """
     if not raw.strip():
         raise Unreadable("the file is empty", help="check that the right file was added")
     kind = kind_of(raw, name)
     if kind in OF_BYTES:
-        return _clean(OF_BYTES[kind](raw, max_pages))
+        return _clean(OF_BYTES[kind](raw, max_pages, seen))
     return load_text(decode(raw), name, kind)
 
 

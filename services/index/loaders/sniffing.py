@@ -32,7 +32,10 @@ IMAGES = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
     (b"BM", "BMP"),
+    (b"RIFF", "WebP"),
 )
+# ISO/IEC 23008-12: brands of files that hold a photograph.
+PHOTOS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"})
 BINARIES = (
     (b"{\\rtf", "an RTF file", "save it as DOCX"),
     (b"\x1f\x8b", "a gzip archive", "unpack it and add the files"),
@@ -67,7 +70,7 @@ ZIPS = (
 
 
 def kind_of(raw: bytes, name: str) -> str:
-    """``pdf``, ``docx``, ``workbook``, ``slides``, ``html``, ``mail``, or a kind of text.
+    """``pdf``, ``image``, ``docx``, ``workbook``, ``slides``, ``html``, ``mail``, or a kind of text.
 
     Kinds of text are ``markdown``, ``delimited``, ``records``, ``source``, ``lines`` and ``plain``.
 
@@ -85,6 +88,8 @@ def kind_of(raw: bytes, name: str) -> str:
         return _archive(raw)
     if head.startswith(OLD_OFFICE):
         raise _old_office(raw)
+    if picture_kind(head):
+        return "image"
     _refuse_binary(head)
     ending = ending_of(name)
     kind = BY_ENDING.get(ending, "plain")
@@ -99,14 +104,16 @@ def ending_of(name: str) -> str:
     return path.suffix.lstrip(".") or path.name
 
 
+def picture_kind(head: bytes) -> str:
+    """``PNG``, ``JPEG`` and the like; empty for all else."""
+    # "BM" begins many a text, so a bitmap must look like one: its reserved bytes are zero.
+    looks = {"BMP": head[6:10] == b"\0\0\0\0", "WebP": head[8:12] == b"WEBP"}
+    return next((what for mark, what in IMAGES if head.startswith(mark) and looks.get(what, True)), "")
+
+
 def _refuse_binary(head: bytes) -> None:
-    for mark, what in IMAGES:
-        # "BM" begins many a text, so a bitmap must look like one: its reserved bytes are zero.
-        if head.startswith(mark) and (what != "BMP" or head[6:10] == b"\0\0\0\0"):
-            raise Unreadable(
-                f"this is an image ({what}), not a document",
-                help="run text recognition over it first, and add the text or PDF",
-            )
+    if head[4:8] == b"ftyp" and head[8:12] in PHOTOS:
+        raise Unreadable("this is an image (HEIC or AVIF), which cannot be read", help="save it as PNG or JPEG")
     for mark, what, fix in BINARIES:
         if head.startswith(mark):
             raise Unreadable(f"this is {what}, which cannot be read", help=fix)

@@ -72,14 +72,15 @@ class Desk:
     def add_and_wait(self, *texts: str | Text, collection: str = "papers", chunking: Chunking = WHOLE) -> JobRecord:
         return self.wait(self.add(*texts, collection=collection, chunking=chunking))
 
-    def upload(self, name: str, content: bytes, collection: str = "papers") -> JobRecord:
+    def upload(self, name: str, content: bytes, collection: str = "papers", *, timeout_s: float = 20.0) -> JobRecord:
         import hashlib
 
         id_ = hashlib.sha256(content).hexdigest()
         for at in range(0, max(1, len(content)), contract.UPLOAD_PART_BYTES):
             part = content[at : at + contract.UPLOAD_PART_BYTES]
             self.call(contract.UPLOAD_PART, contract.UploadPart(id_, at, len(content), part))
-        return self.wait(self.call(contract.ADD_UPLOADS, contract.AddUploads(collection, [contract.Upload(id_, name)])))
+        uploads = contract.AddUploads(collection, [contract.Upload(id_, name)])
+        return self.wait(self.call(contract.ADD_UPLOADS, uploads), timeout_s)
 
     def wait(self, job: JobRecord, timeout_s: float = 20.0) -> JobRecord:
         end = time.monotonic() + timeout_s

@@ -93,6 +93,8 @@ def test_radicals_become_the_characters_they_stand_for() -> None:
         (b"print('<html>')", "a.py", "source"),
         (b"a,b\n1,2", "a.csv", "delimited"),
         (b"BMW is a car", "a.txt", "plain"),
+        (make.png(), "a.txt", "image"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "a.txt", "image"),
         (b"all:\n\ttrue", "Makefile", "source"),
     ],
 )
@@ -103,7 +105,7 @@ def test_the_content_decides_and_the_name_comes_second(content: bytes, name: str
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (make.png(), "image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(9), "password-protected Office"),
         (b"PK\x03\x04 but damaged", "damaged archive"),
         (b"{\\rtf1 hello}", "RTF"),

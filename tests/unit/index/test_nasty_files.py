@@ -63,7 +63,7 @@ UNREADABLE = {
     "locked.xlsx": (
         OLD_OFFICE + "EncryptedPackage".encode("utf-16-le"), "locked with a password", "without a password"
     ),
-    "scanned.pdf": (make.image_pdf(), "images", "text recognition"),
+    "scanned.pdf": (make.image_pdf(), "images", "pip install 'ragq[ocr]'"),
     "bomb.xlsx": (bomb_workbook(), "would unpack to 100 MB", "save it again"),
     "bomb.docx": (make.bomb_docx(), "would unpack to 300 MB", "save it again"),
     "lying.xlsx": (lying_workbook(), "is damaged", "save it again"),
@@ -79,7 +79,7 @@ UNREADABLE = {
     "old.xls": (OLD_OFFICE + "Workbook".encode("utf-16-le"), "old format (.xls)", "XLSX"),
     "old.ppt": (OLD_OFFICE + "PowerPoint Document".encode("utf-16-le"), "old format (.ppt)", "PPTX"),
     "binary.xlsx": (office.packed({"xl/workbook.bin": b"x"}), "binary workbook", "XLSX"),
-    "photo.txt": (make.png(), "image (PNG)", "text recognition"),
+    "photo.txt": (make.png(), "image (PNG)", "pip install 'ragq[ocr]'"),
 }  # fmt: skip
 
 
@@ -94,7 +94,8 @@ def test_what_can_be_read_is_found(desk: Any, name: str) -> None:
     assert any(words in c.text for c in chunks), chunks
 
 
-def test_what_cannot_be_read_fails_with_a_reason_and_a_cure(desk: Any) -> None:
+def test_what_cannot_be_read_fails_with_a_reason_and_a_cure(open_desk: Callable[..., Any]) -> None:
+    desk = open_desk(ocr="never")
     for name, (content, reason, fix) in UNREADABLE.items():
         desk.upload(name, content, collection=name.replace(".", "-").replace(" ", "-"))
         (document,) = desk.documents(name.replace(".", "-").replace(" ", "-")).documents
