@@ -175,15 +175,17 @@ def plan(config: Config, wanted: list[str], *, is_strict: bool = False) -> Plan:
 
 
 def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
+    from services.launching import readiness
     from services.launching.home import Home
     from services.launching.places import here
-    from services.launching.readiness import connected, face_settled, leaves, proxy_settled, worker_settled
     from services.launching.roles import Role, Stage
 
     def command(*words: str) -> tuple[str, ...]:
         return (sys.executable, str(Path(__file__).resolve()), *words, "--config", str(snapshot))
 
-    connect = partial(connected, config)
+    connect = partial(readiness.connected, config)
+    if "index" in wanted and config.index.runs_store:
+        yield Role("store", "store", command("store"), Stage.STORE, readiness.store_settled(config))
     for name in config.enabled_services:
         ours = here(config, name) if "proxy" in wanted else []
         numbers = range(1, 1 + config.service(name).num_workers if name in wanted else 1)
@@ -192,17 +194,17 @@ def _roles(config: Config, wanted: list[str], snapshot: Path) -> Iterator[Role]:
             number = ("--number", str(place.number)) if place.number else ()
             yield Role(
                 place.role, _part_of_proxy(name, wanted), command("proxy", name, *number), Stage.PROXY,
-                proxy_settled(connect, place.pair.front_end.address, Home(config.home), workers),
-                partial(leaves, config.control_address(name, place.number)),
+                readiness.proxy_settled(connect, place.pair.front_end.address, Home(config.home), workers),
+                partial(readiness.leaves, config.control_address(name, place.number)),
             )  # fmt: skip
-        takes_calls = worker_settled(
+        takes_calls = readiness.worker_settled(
             connect, [place.pair.front_end.address for place in ours], config.service(name).fronts
         )
         for worker in workers:
             yield Role(worker, name, command("worker", name), Stage.WORKER, takes_calls)
     for name, path in HEALTH.items():
         if name in wanted:
-            yield Role(name, name, command(name), Stage.FACE, face_settled(getattr(config, name), path))
+            yield Role(name, name, command(name), Stage.FACE, readiness.face_settled(getattr(config, name), path))
 
 
 def _part_of_proxy(name: str, wanted: list[str]) -> str:
@@ -210,20 +212,23 @@ def _part_of_proxy(name: str, wanted: list[str]) -> str:
 
 
 def _parts(config: Config, wanted: list[str]) -> Iterator[Part]:
+    from services.launching import readiness
     from services.launching.places import here
-    from services.launching.readiness import Part, connected, face_probe, proxy_probe, service_probe
+    from services.launching.readiness import Part
 
-    connect = partial(connected, config)
+    connect = partial(readiness.connected, config)
+    if "index" in wanted and config.index.runs_store:
+        yield Part("store", readiness.store_probe(config))
     for name in config.enabled_services:
         section = config.service(name)
         ours = [place.pair.front_end.address for place in here(config, name)] if "proxy" in wanted else []
         if name in wanted:
-            yield Part(name, service_probe(connect, ours, section.fronts, section.num_workers), has_note=True)
+            yield Part(name, readiness.service_probe(connect, ours, section.fronts, section.num_workers), has_note=True)
         elif ours:
-            yield Part(_part_of_proxy(name, wanted), proxy_probe(connect, ours))
+            yield Part(_part_of_proxy(name, wanted), readiness.proxy_probe(connect, ours))
     for name, path in HEALTH.items():
         if name in wanted:
-            yield Part(name, face_probe(getattr(config, name), path))
+            yield Part(name, readiness.face_probe(getattr(config, name), path))
 
 
 def _fronts(config: Config, wanted: list[str]) -> dict[str, list[str]]:

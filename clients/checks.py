@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
-from .config import Config, Face, Service, Web
+from .config import Config, Face, Index, Service, Web
 from .endpoint import Endpoint, is_loopback
 from .errors import ConfigError
 
 Problem = tuple[str, str, str]
 MAX_PORT = 65535
+_DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{2,59}")
 _AT_LEAST: dict[str, float] = {
     "llm.threads": 0,
     "llm.embed.max_tokens": 0,
@@ -37,6 +40,7 @@ def problems(config: Config) -> Iterator[Problem]:
     """Each thing that cannot work: its dotted key, why, and what to do (maybe '')."""
     yield from _ranges(config)
     yield from _web(config.index.web)
+    yield from _store(config.index)
     yield from _workers(config)
     yield from _proxies(config)
     yield from _ports(config)
@@ -59,6 +63,17 @@ def _ranges(config: Config) -> Iterator[Problem]:
     for name, value in (("threshold_low", config.ask.threshold_low), ("threshold", config.ask.threshold)):
         if not 0 <= value <= 1:
             yield f"ask.{name}", f"{value:g} is outside 0..1", ""
+
+
+def _store(index: Index) -> Iterator[Problem]:
+    url = urlsplit(index.chroma_url)
+    if index.chroma_url and (url.scheme not in ("http", "https") or not url.hostname):
+        yield "index.chroma_url", f"'{index.chroma_url}' is no address of a server", "http://HOST:PORT, or https"
+    for name in ("chroma_url", "chroma_token", "chroma_database"):
+        if getattr(index, name) and index.store != "chroma-server":
+            yield f"index.{name}", f"it is set, and index.store is '{index.store}'", "index.store: chroma-server"
+    if index.chroma_database and not _DATABASE.fullmatch(index.chroma_database):
+        yield "index.chroma_database", f"'{index.chroma_database}' cannot name one", "3 to 60 of a-z, 0-9, '-' and '_'"
 
 
 def _web(web: Web) -> Iterator[Problem]:
@@ -90,7 +105,7 @@ def _workers(config: Config) -> Iterator[Problem]:
             )
         if service.slots < 0:
             yield f"{prefix}.slots", f"{service.slots} is too small; 0 leaves the choice to the service", ""
-    if config.index.num_workers > 1:
+    if config.index.num_workers > 1 and config.index.store != "chroma-server":
         why = {
             "chroma": "a Chroma directory has exactly one owner process; two would silently lose vectors",
             "faiss": "a directory of FAISS files has exactly one owner process; two would overwrite each other's",
@@ -99,7 +114,7 @@ def _workers(config: Config) -> Iterator[Problem]:
         yield (
             "index.num_workers",
             f"{config.index.num_workers} with the embedded store '{config.index.store}' is refused: {why}",
-            "set it to 1",
+            "set it to 1, or 'index.store: chroma-server'",
         )
 
 

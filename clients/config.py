@@ -150,7 +150,8 @@ class Index(Service):
     """The Index service.
 
     Attributes:
-        store: where vectors live.
+        num_workers: more than one needs a server for the vectors: one of them leads and writes, the others read.
+        store: where vectors live; ``chroma-server`` is a server of its own, which several workers may ask.
         roots: directories on the service's disk below which ``paths`` may be added; none by default.
         max_file_mb: larger files are refused with the reason.
         max_pages: longer documents are refused with the reason.
@@ -161,11 +162,14 @@ class Index(Service):
         sample: load the sample knowledge base when there is no collection yet.
         web: what may be fetched from the web.
         chroma_path, sqlite_db_path: empty means below the data directory.
+        chroma_url: of a Chroma server that runs elsewhere; empty lets one be run and watched here.
+        chroma_token: for that server; ``$NAME`` reads the environment variable NAME.
+        chroma_database: of that server; empty means one that belongs to these records alone.
     """
 
     front_end: Endpoint = field(default_factory=lambda: Endpoint(7783))
     back_end: Endpoint = field(default_factory=lambda: Endpoint(7784))
-    store: Literal["chroma", "faiss", "memory"] = "chroma"
+    store: Literal["chroma", "chroma-server", "faiss", "memory"] = "chroma"
     roots: list[str] = field(default_factory=list)
     chunk_size: int = 512
     overlap: int = 64
@@ -178,7 +182,15 @@ class Index(Service):
     sample: bool = True
     web: Web = field(default_factory=Web)
     chroma_path: str = ""
+    chroma_url: str = ""
+    chroma_token: str = ""
+    chroma_database: str = ""
     sqlite_db_path: str = ""
+
+    @property
+    def runs_store(self) -> bool:
+        """Whether a server for the vectors is run and watched here."""
+        return self.store == "chroma-server" and not self.chroma_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@
       MeshError                   between us; worth another try
         Busy                      a queue is full
           OverLimit               this client has too much under way
+        StoreAway                 the server that holds the vectors cannot be reached
         WorkerLost                the worker died with the call
         ConnectionLost            the connection to the proxy broke during the call
         Unreachable               nobody answers at the endpoint
@@ -156,6 +157,12 @@ class OverLimit(Busy):
     reason = "CLIENT_LIMIT"
 
 
+class StoreAway(MeshError):
+    """The server that holds the vectors cannot be reached, or says nothing in time."""
+
+    reason = "STORE_AWAY"
+
+
 class WorkerLost(MeshError, ConnectionError):
     """The worker died while it held the call."""
 
@@ -242,8 +249,9 @@ class PortBusy(RagqError):
 
 _ON_THE_WIRE: tuple[type[RagqError], ...] = (
     RagqError, BadRequest, UnknownMethod, NotFound, AlreadyExists, TooLarge, Forbidden,
-    Unauthenticated, Internal, PoisonCall, BackendError, ModelNotLoaded, MeshError, Busy, OverLimit, WorkerLost,
-    ConnectionLost, Unreachable, Draining, DeadlineExceeded, DataLoss, Corrupted, VersionMismatch, Cancelled,
+    Unauthenticated, Internal, PoisonCall, BackendError, ModelNotLoaded, MeshError, Busy, OverLimit, StoreAway,
+    WorkerLost, ConnectionLost, Unreachable, Draining, DeadlineExceeded, DataLoss, Corrupted, VersionMismatch,
+    Cancelled,
 )  # fmt: skip
 BY_REASON: dict[str, type[RagqError]] = {cls.reason: cls for cls in _ON_THE_WIRE}
 _BY_CODE: dict[int, type[RagqError]] = {cls.code: cls for cls in reversed(_ON_THE_WIRE)}

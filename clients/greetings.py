@@ -30,6 +30,10 @@ class Welcome:
     max_bytes: int = 0
 
 
+LEGACY = "_legacy"
+"""What the calls of the older mesh are called among methods; every worker serves them that does not say `elsewhere`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """What a worker says when it offers itself to a proxy.

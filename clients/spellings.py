@@ -29,7 +29,7 @@ OLD_SPELLINGS: dict[str, str] = {
 }
 OLD_MODULES = ("service_module", "class_name")
 _SOCKETS = "the sockets and processes are the mesh's own choice"
-_STORE = "the vector store is embedded; no server is contacted"
+_STORE = "index.chroma_url names a server; without it the vector store is on this machine"
 _TUNING = "a tuning job names its own model and data"
 OLD_IGNORED: dict[str, str] = {
     "is_init_once": _SOCKETS,

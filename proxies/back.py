@@ -96,6 +96,7 @@ class Back:
                     self._guard.admit(worker, principal)
                 ready = read(Ready, unpack_map(envelope.body))
                 methods = frozenset(map(method_key, ready.methods)) | {LEGACY_METHOD}
+                methods -= frozenset(map(method_key, ready.elsewhere))
                 self._dispatcher.ready(worker, ready, methods, now)
             case Kind.BEAT:
                 beat = read(Beat, unpack_map(envelope.body))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clients.errors import BadRequest, RagqError, TooLarge
-from clients.greetings import Hello, Welcome
+from clients.greetings import LEGACY, Hello, Welcome
 from clients.packing import MAX_BUFFERS, MAX_UNARY, pack, unpack_map
 from clients.reading import read
 from clients.wire import (
@@ -31,7 +31,7 @@ from proxies.guard import Guard
 from proxies.parties import Call
 from proxies.system import System
 
-LEGACY_METHOD = method_key("_legacy")
+LEGACY_METHOD = method_key(LEGACY)
 LEGACY_TTL_S = 60.0
 MAX_CALL_BYTES = HEADER.size + TRACE.size + MAX_META + MAX_UNARY
 CALL, TRACED = int(Kind.CALL), int(Flag.TRACED)

@@ -11,6 +11,7 @@ from clients.errors import AlreadyExists, BadRequest, NotFound
 from clients.index import Collection
 from clients.wire import Clock
 
+from .changes import Changes
 from .chats import Chats
 from .documents import Documents
 from .embedding import SERVING, Maker
@@ -71,6 +72,12 @@ def store_key(collection_id: int, generation: int) -> str:
     return f"{shelf_key(collection_id)}-{generation:06d}" if generation else shelf_key(collection_id)
 
 
+def place_of(key: str) -> tuple[int, int]:
+    """The number of the collection and the generation that a name inside the stores stands for."""
+    _, number, *generation = key.split("-")
+    return int(number), int(generation[0]) if generation else 0
+
+
 def checked_name(name: str) -> str:
     """The name in composed form; BadRequest when it is not one."""
     composed = unicodedata.normalize("NFC", name.strip())
@@ -94,6 +101,7 @@ class Catalog:
         self.items = Items(database)
         self.jobs = Jobs(database, self.documents, clock)
         self.chats = Chats(database, clock)
+        self.changes = Changes(database)
 
     def collections(self) -> list[Collection]:
         """All of them, oldest first, with their counts."""

@@ -82,6 +82,19 @@ class Entries:
         """Ids of all entries that the stores should hold: those of chunks that searches may find."""
         return self._ids(collection_id, "ready")
 
+    def count(self, collection_id: int, limit: int) -> int:
+        """How many entries the stores should hold; counted up to ``limit``."""
+        row = (
+            self._database.read()
+            .execute(
+                """SELECT count(*) FROM (SELECT DISTINCT c.entry FROM chunks c JOIN documents d ON d.id = c.document_id
+                WHERE d.collection_id = ? AND d.status = 'ready' AND c.is_enabled LIMIT ?)""",
+                (collection_id, limit),
+            )
+            .fetchone()
+        )
+        return int(row[0])
+
     def allowed(self, collection_id: int) -> set[str]:
         """Ids of all entries that the stores may hold: documents on their way are brought there in parts."""
         return self._ids(collection_id, "ready", "embedding")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from clients.errors import BadRequest, RagqError
+from clients.errors import BadRequest, RagqError, StoreAway
 from clients.wire import Clock
 
 from .catalog import Catalog, Shelf
@@ -24,6 +24,7 @@ GROUP_FILES = 32
 GROUP_DOCUMENTS = 256
 GROUP_BYTES = 2 << 20
 MAX_PUBLISHED = 1024
+STORE_REST_S = 2.0
 # What became of the documents that wait to be opened: there are none, they were opened, or pages of one are left.
 Prepared = Literal["none", "all", "some"]
 BEFORE_CHUNKS = ("queued", "parsing", "chunking")
@@ -135,6 +136,9 @@ class Ingest(Labour):
         self._catalog.jobs.note(job.id, "embedding", work.name if work else "")
         try:
             self._embed_all(job, shelf, batch)
+        except StoreAway as error:
+            self._wait_for_store(job, error)
+            self._rest.wait(STORE_REST_S)
         except RagqError as error:
             self._embed_apart(job, shelf, batch, error)
         else:
@@ -174,9 +178,18 @@ class Ingest(Labour):
         if not complete or shelf is None:
             return False
         self._catalog.jobs.note(job.id, "storing", complete[0].name)
-        if replaced := self._publisher.publish(shelf, complete):
+        try:
+            replaced = self._publisher.publish(shelf, complete)
+        except StoreAway as error:
+            self._wait_for_store(job, error)
+            return False
+        if replaced:
             self._intake.forget(replaced)
         return True
+
+    def _wait_for_store(self, job: OpenJob, error: StoreAway) -> None:
+        """Nothing is lost: the vectors are on record, and the next turn tries again."""
+        self._catalog.jobs.note(job.id, f"waiting for the vector store: {error.message}")
 
 
 def check_model(shelf: Shelf, model: str, dimension: int) -> None:

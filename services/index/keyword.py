@@ -51,7 +51,7 @@ class KeywordIndex:
         if not mark.exists() or mark.read_text(encoding="ascii") != VERSION:
             self._empty()
         try:
-            with _sound("opened"):
+            with sound("opened"):
                 index = tantivy.Index(self._schema, path=str(self._directory))
         except BackendError:
             self._empty()
@@ -68,7 +68,7 @@ class KeywordIndex:
         """Add or replace entries and delete others, in one commit."""
         with self._lock:
             try:
-                with _sound("written"):
+                with sound("written"):
                     self._write(entries, gone)
             except BackendError:
                 self._writer = None
@@ -117,7 +117,7 @@ class KeywordIndex:
         if among is not None:
             chosen = tantivy.Query.const_score_query(tantivy.Query.term_set_query(self._schema, "id", list(among)), 0.0)
             query = tantivy.Query.boolean_query([(tantivy.Occur.Must, any_word), (tantivy.Occur.Must, chosen)])
-        with _sound("searched"):
+        with sound("searched"):
             searcher = self._index.searcher()
             hits = searcher.search(query, k, count=False).hits
             return [Match(searcher.doc(address)["id"][0], float(score)) for score, address in hits]
@@ -146,9 +146,14 @@ class KeywordIndex:
         total = int(searcher.num_docs)
         if not total:
             return set()
-        with _sound("listed"):
+        with sound("listed"):
             hits = searcher.search(tantivy.Query.all_query(), total, count=False).hits
             return {searcher.doc(address)["id"][0] for _, address in hits}
+
+    def reload(self) -> None:
+        """Look at what another process committed last."""
+        with sound("read"):
+            self._index.reload()
 
     def close(self) -> None:
         """Finish what is being merged and let go of the writer; searching goes on."""
@@ -208,7 +213,7 @@ class KeywordIndexes:
 
 
 @contextmanager
-def _sound(what: str) -> Iterator[None]:
+def sound(what: str) -> Iterator[None]:
     """Turn what tantivy raises into BackendError; over damaged files it panics, which is no Exception."""
     try:
         yield

@@ -27,22 +27,42 @@ class DirectoryLock:
 
     def acquire(self) -> None:
         """Own the directory; Locked names the process that does."""
+        if not self.try_acquire():
+            raise Locked(
+                f"the data directory {self._directory} is in use by process {self.owner() or 'unknown'}",
+                help="two owners lose vectors: stop that process, or give this one another --data-dir",
+            )
+
+    def try_acquire(self) -> bool:
+        """Own the directory unless another process does; whether it is ours."""
         self._directory.mkdir(parents=True, exist_ok=True)
         file = (self._directory / NAME).open("a+", encoding="ascii")
         try:
             _lock(file)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
+        except OSError:
             file.close()
-            raise Locked(
-                f"the data directory {self._directory} is in use by process {owner}",
-                help="two owners lose vectors: stop that process, or give this one another --data-dir",
-            ) from error
+            return False
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         self._file = file
+        return True
+
+    def owner(self) -> int:
+        """The process that owned the directory last, and does so now if it runs; 0 before there was one."""
+        try:
+            return int((self._directory / NAME).read_text(encoding="ascii").strip() or 0)
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def holder(self) -> int:
+        """The process that owns the directory now; 0 when none does. Nobody is kept from owning it by the question."""
+        try:
+            file = (self._directory / NAME).open("r+", encoding="ascii")
+        except FileNotFoundError:
+            return 0
+        with file:
+            return self.owner() if _is_locked(file) else 0
 
     def release(self) -> None:
         """Give the directory up."""
@@ -59,8 +79,22 @@ if sys.platform == "win32":
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         file.seek(0)
+
+    def _is_locked(file: IO[str]) -> bool:
+        try:
+            _lock(file)
+        except OSError:
+            return True
+        return False
 else:
     import fcntl
 
     def _lock(file: IO[str]) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_locked(file: IO[str]) -> bool:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False

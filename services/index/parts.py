@@ -16,6 +16,7 @@ from .editing import Editor
 from .embedding import LLM, Embedding
 from .ingest import Ingest
 from .intake import Intake
+from .keeping import Keeper
 from .keyword import KeywordIndexes
 from .labour import Rest
 from .lock import DirectoryLock
@@ -30,11 +31,10 @@ from .scanning import Scanner
 from .scans import Scans
 from .schema import Database
 from .search import Searcher
+from .sharing import SharedKeywordIndexes
 from .stores.base import VectorStore
-from .stores.chroma import ChromaStore
-from .stores.exact import ExactStore
-from .stores.faiss import FaissStore
-from .stores.memory import MemoryStore
+from .stores.server import ChromaServer
+from .storing import open_store
 from .unpacking import Unpacker
 from .web.gathering import Gatherer
 from .web.opening import Opener
@@ -46,7 +46,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The open parts; one process owns them."""
+    """The open parts.
+
+    One process owns the data directory and lets them work; in another they only read, and nothing works by itself.
+    """
 
     lock: DirectoryLock
     database: Database
@@ -67,11 +70,21 @@ class Parts:
     ingest: Ingest
     opener: Opener
     gatherer: Gatherer
+    keeper: Keeper | None
+
+    def start(self) -> None:
+        """Go on with what a process before this one left."""
+        if self.keeper is not None:
+            self.keeper.start()
+        self.ingest.start()
+        self.gatherer.start()
 
     def close(self) -> None:
         """End the ingest after its step, and close everything."""
         self.gatherer.stop()
         self.ingest.stop()
+        if self.keeper is not None:
+            self.keeper.stop()
         self.parser.close()
         self.pictures.close()
         self.keywords.close()
@@ -80,41 +93,86 @@ class Parts:
         self.lock.release()
 
 
-def open_parts(config: Config, llm: LLM, bulk: LLM | None = None) -> Parts:
+def open_parts(config: Config, llm: LLM, bulk: LLM | None = None, lock: DirectoryLock | None = None) -> Parts:
     """Own the data directory, open it, mend what a crash left, and go on ingesting.
 
     Args:
         config: where the data lives, and the limits.
         llm: embeds and reranks for those who search.
         bulk: embeds what is added, behind those who search; None means ``llm``.
+        lock: of the data directory, when this process has it already.
 
     Raises:
         Locked: another process owns it.
         BackendError: the records or the vectors cannot be opened.
     """
-    lock = DirectoryLock(config.home / "index")
     with ExitStack() as undo:
-        lock.acquire()
-        undo.callback(lock.release)
-        database = Database(_path(config.index.sqlite_db_path, config.home / "index" / "records.sqlite"))
+        if lock is None:
+            lock = lock_of(config)
+            lock.acquire()
+            undo.callback(lock.release)
+        database = Database(records_of(config))
         undo.callback(database.close)
-        store = _open_store(config)
+        catalog = Catalog(database, time.time)
+        store, keeps = open_store(config, catalog)
         undo.callback(store.close)
-        parts = _joined(config, llm, bulk or llm, lock, database, store)
+        keywords = KeywordIndexes(keywords_of(config))
+        parts = _joined(config, (llm, bulk or llm), lock, catalog, store, keywords, keeps)
+        parts.uploads.sweep(time.time())
         _mend(parts)
         undo.pop_all()
-    parts.ingest.start()
-    parts.gatherer.start()
+    parts.start()
     return parts
 
 
-def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: Database, store: VectorStore) -> Parts:
-    files, max_bytes = config.home / "files", config.index.max_file_mb << 20
-    catalog = Catalog(database, time.time)
+def follow_parts(config: Config, llm: LLM) -> Parts:
+    """Open a data directory that another process owns, to read it.
+
+    Raises:
+        OlderSchema: its owner has not brought the records to the present schema yet.
+        BackendError: the records cannot be opened.
+    """
+    with ExitStack() as undo:
+        database = Database(records_of(config), is_owner=False)
+        undo.callback(database.close)
+        catalog = Catalog(database, time.time)
+        store, _ = open_store(config, catalog)
+        undo.callback(store.close)
+        keywords = SharedKeywordIndexes(keywords_of(config), catalog)
+        parts = _joined(config, (llm, llm), DirectoryLock(config.home / "index"), catalog, store, keywords, None)
+        undo.pop_all()
+    return parts
+
+
+def lock_of(config: Config) -> DirectoryLock:
+    """What tells who owns the data directory."""
+    return DirectoryLock(config.home / "index")
+
+
+def records_of(config: Config) -> Path:
+    """Where the records live."""
+    path = config.index.sqlite_db_path
+    return Path(path).expanduser().resolve() if path else config.home / "index" / "records.sqlite"
+
+
+def keywords_of(config: Config) -> Path:
+    """Where the keyword indexes live."""
+    return config.home / "index" / "keyword"
+
+
+def _joined(
+    config: Config,
+    llms: tuple[LLM, LLM],
+    lock: DirectoryLock,
+    catalog: Catalog,
+    store: VectorStore,
+    keywords: KeywordIndexes,
+    keeps: ChromaServer | None,
+) -> Parts:
+    llm, bulk = llms
+    database, files, max_bytes = catalog.database, config.home / "files", config.index.max_file_mb << 20
     originals = Originals(database, files)
     uploads = Uploads(files / "uploads", max_bytes)
-    uploads.sweep(time.time())
-    keywords = KeywordIndexes(config.home / "index" / "keyword")
     publisher = Publisher(catalog, store, keywords)
     parser = Parser(config.index.parse_timeout_s, config.index.max_pages)
     rest = Rest()
@@ -154,25 +212,13 @@ def _joined(config: Config, llm: LLM, bulk: LLM, lock: DirectoryLock, database: 
         ingest=ingest,
         opener=opener,
         gatherer=Gatherer(catalog, taking, gathering, rest.wake, time.monotonic),
+        keeper=Keeper(catalog, keeps, publisher, Rest()) if keeps else None,
     )
 
 
-def _open_store(config: Config) -> VectorStore:
-    store: VectorStore = MemoryStore()
-    if config.index.store == "chroma":
-        store = ExactStore(ChromaStore(_path(config.index.chroma_path, config.home / "chroma")))
-    if config.index.store == "faiss":
-        store = FaissStore(config.home / "faiss")
-    store.open()
-    return store
-
-
-def _path(setting: str, default: Path) -> Path:
-    return Path(setting).expanduser().resolve() if setting else default
-
-
 def _mend(parts: Parts) -> None:
-    for line in parts.publisher.reconcile():
+    # A server is compared by its keeper, because it may come later than we do.
+    for line in () if parts.keeper else parts.publisher.reconcile():
         log.warning("mended %s", line)
     if adopted := parts.catalog.jobs.adopt():
         log.warning("%d unfinished documents are queued again", adopted)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from clients.checkup import Fault
-from clients.errors import RagqError
+from clients.errors import RagqError, StoreAway
 
 from .catalog import Catalog, Shelf, shelf_key, store_key
 from .chunks import Stored
@@ -64,10 +64,18 @@ class Publisher:
         return replaced
 
     def renew(self, shelf: Shelf, ids: Sequence[str]) -> None:
-        """Let the stores forget what is stale, and learn the entries of chunks that a person changed."""
+        """Let the stores forget what is stale, and learn the entries of chunks that a person changed.
+
+        The change is on record already, so a server that is away learns it when it is back, with all that it lacks.
+        """
         with self._lock:
-            self._sweep()
-            self._put(self._now(shelf), list(self._catalog.documents.entries.by_id(shelf.id, ids)))
+            try:
+                self._sweep()
+                self._put(self._now(shelf), list(self._catalog.documents.entries.by_id(shelf.id, ids)))
+            except StoreAway as error:
+                log.warning("what was changed in %s reaches the vector store later: %s", shelf.name, error.message)
+                self._catalog.changes.keep_mark("")
+            self._catalog.changes.touch(shelf.id)
 
     def open(self, shelf: Shelf) -> None:
         """Make room for a collection, so that a search meets an empty one instead of none."""
@@ -143,9 +151,12 @@ class Publisher:
             self._store.upsert(shelf.store_key, [e.id for e in entries], np.stack([e.vector for e in entries]))
 
     def sweep(self) -> None:
-        """Let the stores forget what the records call stale."""
+        """Let the stores forget what the records call stale; a server that is away forgets it when it is back."""
         with self._lock:
-            self._sweep()
+            try:
+                self._sweep()
+            except StoreAway as error:
+                log.warning("what was deleted leaves the vector store later: %s", error.message)
 
     def _sweep(self) -> None:
         for collection_id, generation in self._catalog.generations.stale():
@@ -165,13 +176,13 @@ class Publisher:
                 entries.forget(collection_id, gone, sorted(set(ids) - set(gone)))
 
     def reconcile(self) -> list[str]:
-        """Compare the stores with the records at the start, and write anew what is missing.
+        """Compare the stores with the records, and write anew what is missing.
 
         Returns:
             One line per collection that had to be mended.
         """
         self.sweep()
-        return [line for shelf in self._catalog.shelves() if (line := self._mend(shelf))]
+        return [line for shelf in self._catalog.shelves() if (line := self.mend(shelf))]
 
     def mend(self, shelf: Shelf) -> str:
         """Write anew what the stores lack of a collection, and take out what is too much; a line about it, or none."""
@@ -217,6 +228,7 @@ class Publisher:
             self._keywords.update(shelf.key, part)
         if not (missing or unwritten or surplus or held - allowed):
             return ""
+        self._catalog.changes.touch(shelf.id)
         return (
             f"{shelf.name}: {len(missing)} vectors and {len(unwritten)} keyword entries written anew from the records"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from clients.errors import BackendError
 
 from .content import entry_id
+from .triggers import NUMBERED
 
 BUSY_TIMEOUT_S = 30.0
 FIRST = """
@@ -136,24 +137,36 @@ SCANS = """
 CREATE TABLE scans (
     sha256 TEXT NOT NULL, page INTEGER NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (sha256, page)) WITHOUT ROWID;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS)
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS, NUMBERED)
 log = logging.getLogger(__name__)
+
+
+class OlderSchema(BackendError):
+    """The records have not been brought to the present schema."""
 
 
 class Database:
     """The SQLite file: `write` for one transaction at a time, `read` for this thread's own view.
 
+    Args:
+        path: the file.
+        is_owner: this process may bring it to the present schema; one that only reads waits for the owner to do so.
+
     Raises:
         BackendError: the file is damaged, or a newer ragq wrote it.
+        OlderSchema: it is not the owner, and the owner has something to do first.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_owner: bool = True) -> None:
         self.path = path
+        self._is_owner = is_owner
         self._lock = threading.RLock()
         self._depth = 0
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_owner and not _is_in_wal_mode(path):
+            raise OlderSchema(f"there are no records at {path} yet")
         try:
             self._writer = self._connect()
             self._migrate()
@@ -182,6 +195,9 @@ class Database:
                 f"the records at {self.path} have schema {version}; this ragq knows schemas up to {len(MIGRATIONS)}",
                 help="a newer ragq wrote them: install that version, or use another data directory",
             )
+        if not self._is_owner and version < len(MIGRATIONS):
+            self.close()
+            raise OlderSchema(f"the records at {self.path} have schema {version} of {len(MIGRATIONS)}")
         self._writer.create_function("entry_id", 2, entry_id, deterministic=True)
         if 0 < version < len(MIGRATIONS):
             log.warning("the records at %s are brought to schema %d, once", self.path, len(MIGRATIONS))
@@ -214,9 +230,28 @@ class Database:
             self._local.connection = connection
         return connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One moment of the records for all that this thread reads within the ``with`` statement."""
+        connection = self.read()
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
     def close(self) -> None:
         """Close every connection, the other threads' too."""
         with self._lock:
             for connection in self._open:
                 connection.close()
             self._open.clear()
+
+
+def _is_in_wal_mode(path: Path) -> bool:
+    """Whether the owner has made the file and set its mode, which nobody may disturb; byte 18 of the header says it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(19)[18:] == b"\x02"
+    except FileNotFoundError:
+        return False

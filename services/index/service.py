@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import logging
+import threading
+import time
+from typing import Any, ClassVar
 
+from clients import calibration, pages
 from clients import index as contract
 from clients.client import Client, connect
 from clients.config import Config
+from clients.greetings import LEGACY
 from clients.llm import LLMClient
-from services.service import Service
+from clients.wire import Method
+from services.service import Handler, Service
 
 from . import sample
 from .embedding import LLM
@@ -23,7 +29,17 @@ from .handlers.reindexing import ReindexHandlers
 from .handlers.testsets import TestSetHandlers
 from .handlers.transfer import TransferHandlers
 from .handlers.web import WebHandlers
-from .parts import open_parts
+from .leading import LOOK_S, Succession
+from .parts import Parts, follow_parts, lock_of, open_parts
+from .schema import OlderSchema
+
+log = logging.getLogger(__name__)
+FORMER_S = 120.0
+# What a worker serves that does not own the data directory.
+READING = (
+    contract.COLLECTIONS, contract.DOCUMENTS, contract.DOCUMENT, contract.CHUNKS, contract.PASSAGE, contract.SEARCH,
+    contract.CHAT, contract.CHATS, contract.JOB, contract.JOBS, calibration.CALIBRATION, pages.PAGE_IMAGE,
+)  # fmt: skip
 
 
 class IndexService(
@@ -53,12 +69,78 @@ class IndexService(
         super().__init__(config)
         self._llm = llm
         self._clients: list[Client] = []
+        self._lock = lock_of(config)
+        self._succession: Succession | None = None
+        self._former: list[Parts] = []
+
+    @property
+    def leads(self) -> bool:
+        """Whether this worker owns the data directory; one that does not only reads."""
+        return self._succession is None
 
     def start(self) -> None:
-        """Own the data directory, open it, mend what a crash left, and go on ingesting."""
-        self._parts = open_parts(self.config, *self._llms())
+        """Own the data directory, open it, mend what a crash left, and go on ingesting; or follow the one that does.
+
+        Raises:
+            Locked: another process owns the directory, and its store is not one that several may ask.
+        """
+        self._searching, self._adding = self._llms()
+        if self.config.index.store != "chroma-server":
+            self._lock.acquire()
+            self._lead()
+        elif not self._follow():
+            self._lead()
+
+    def _follow(self) -> bool:
+        """Wait until the owner has opened the records, and follow it; False when this process has become the owner."""
+        while not self._lock.try_acquire():
+            try:
+                self._parts = follow_parts(self.config, self._searching)
+            except OlderSchema:
+                time.sleep(LOOK_S)
+                continue
+            self._succession = Succession(self._lock, self._succeed)
+            self._succession.start()
+            return True
+        return False
+
+    def _lead(self) -> None:
+        """Open everything; the lock is ours."""
+        try:
+            self._parts = open_parts(self.config, self._searching, self._adding, self._lock)
+        except BaseException:
+            self._lock.release()
+            raise
         if self.config.index.sample and self._catalog.is_new():
             self._add_sample()
+
+    def _succeed(self) -> None:
+        """Take the place of a leader that is gone; searches go on meanwhile with what they have."""
+        log.warning("this worker takes the lead")
+        former = self._parts
+        self._lead()
+        self._succession = None
+        self.renewed()
+        self._former.append(former)
+        timer = threading.Timer(FORMER_S, self._let_former_go)
+        timer.daemon = True
+        timer.start()
+
+    def _let_former_go(self) -> None:
+        """Close what searches used before this worker led; none of them takes that long."""
+        while self._former:
+            self._former.pop().close()
+
+    def elsewhere(self) -> list[str]:
+        """What only the leader may do, where this is not the leader."""
+        if self.leads:
+            return []
+        return [LEGACY, *(method.name for method in contract.METHODS if method not in READING)]
+
+    def handlers(self) -> dict[Method[Any, Any, Any], Handler]:
+        """Everything, or what only reads."""
+        found = super().handlers()
+        return found if self.leads else {method: found[method] for method in READING}
 
     def _llms(self) -> tuple[LLM, LLM]:
         """For those who search, and for what is added."""
@@ -75,7 +157,11 @@ class IndexService(
 
     def stop(self) -> None:
         """Let go of the data directory."""
+        succession = self._succession
+        if succession is not None:
+            succession.stop()
         self._parts.close()
+        self._let_former_go()
         for client in self._clients:
             client.close()
 
@@ -83,7 +169,10 @@ class IndexService(
         """What there is, for the status page."""
         collections = self._catalog.collections()
         num_chunks = sum(c.num_chunks for c in collections)
-        return f"{_count(len(collections), 'collection')}, {_count(num_chunks, 'chunk')}, {self.config.index.store}"
+        said = f"{_count(len(collections), 'collection')}, {_count(num_chunks, 'chunk')}, {self.config.index.store}"
+        if self.config.index.store != "chroma-server":
+            return said
+        return f"leads; {said}" if self.leads else f"follows pid {self._lock.owner()}; {said}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,6 +16,7 @@ from services.launching.home import Home
 
 COMMANDS: dict[str, str] = {
     "worker": "services.launching.cli:worker",
+    "store": "services.launching.cli:store",
     "models": "services.launching.model_commands:models",
     "keys": "services.launching.key_commands:keys",
     "doctor": "services.launching.cli:doctor",
@@ -56,6 +57,21 @@ def worker(session: Session, name: str) -> None:
     from services.worker import run
 
     raise SystemExit(run(session.config(), name))
+
+
+@click.command()
+@click.pass_obj
+def store(session: Session) -> None:
+    """Run the vector store's server in the foreground, for systemd or containers."""
+    from services.index.vector_server import run
+
+    config = session.config()
+    if not config.index.runs_store:
+        raise ConfigError(
+            "this configuration has no server for the vectors to run here",
+            help="index.store: chroma-server, and index.chroma_url empty",
+        )
+    raise SystemExit(run(config))
 
 
 @click.command()

@@ -16,7 +16,7 @@ from typing import Literal
 
 from clients.config import Config
 from clients.errors import RagqError
-from services.launching import gpu_check, key_check, ports, provision
+from services.launching import gpu_check, key_check, ports, provision, store_check
 from services.launching.home import Home, HomeUnusable, read_roles
 from services.models import PULLABLE, Shelf
 
@@ -53,7 +53,7 @@ def examine(config: Config) -> list[Finding]:
     return [
         python(sys.version_info[:2]), *packages(), processor(_cpu_flags()), memory(),
         *disk(home), *mesh(home), *sockets(config, is_running=bool(home.owner())), *keys(config),
-        *torch(config, gpu_check.torch_version()), *models(config),
+        *store(config, is_running=bool(home.owner())), *torch(config, gpu_check.torch_version()), *models(config),
     ]  # fmt: skip
 
 
@@ -202,6 +202,21 @@ def keys(config: Config) -> Iterator[Finding]:
         return
     found = [Finding("keys", "blocks", error.message, error.help) for error in key_check.troubles(config)]
     yield from found or [Finding("keys", "ok", f"all that this machine needs, in {config.keys_folder}")]
+
+
+def store(config: Config, *, is_running: bool) -> Iterator[Finding]:
+    """With a server for the vectors: does it answer, and which worker leads?"""
+    if config.index.store != "chroma-server" or not (is_running or config.index.chroma_url):
+        return
+    address, trouble = store_check.server(config)
+    if trouble is not None:
+        yield Finding("store", "note", trouble.message, trouble.help)
+    else:
+        yield Finding("store", "ok", f"the vector store's server answers at {address}")
+    if pid := store_check.leader(config):
+        yield Finding("index", "ok", f"pid {pid} leads; 'ragq status' shows who follows")
+    elif is_running:
+        yield Finding("index", "note", "no worker leads at the moment: what writes has to wait", "ragq logs index")
 
 
 def torch(config: Config, version: str, look: Callable[[], list[gpu_check.Gpu]] = gpu_check.gpus) -> Iterator[Finding]:

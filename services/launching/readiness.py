@@ -17,6 +17,7 @@ from clients.keys import credential_of
 from clients.status import ServiceStatus, WorkerStatus
 from clients.system import HEALTH
 from clients.wire import Nothing
+from services.index.stores.whereabouts import Whereabouts
 from services.launching.home import Home, read_roles
 
 INTERVAL_S = 0.1
@@ -150,6 +151,23 @@ def worker_settled(connect: Connect, ours: Sequence[str], fronts: Sequence[str])
         return bool(found) and enough(pid in {worker.pid for worker in _here(status)} for status in found)
 
     return is_settled
+
+
+def store_probe(config: Config) -> Probe:
+    """The server of the vectors is ready when it has said where it listens."""
+    where = Whereabouts(config.home)
+
+    def probe() -> str | None:
+        place = where.read()
+        return f"port {place.port}" if place else None
+
+    return probe
+
+
+def store_settled(config: Config) -> Callable[[int], bool]:
+    """Whether the server's new process has said where it listens."""
+    where = Whereabouts(config.home)
+    return lambda pid: (place := where.read()) is not None and place.pid == pid
 
 
 def face_settled(face: Face, path: str) -> Callable[[int], bool]:

@@ -15,9 +15,10 @@ from services.processes.restart import RestartPolicy
 class Stage(IntEnum):
     """When a role starts; they end the other way round, so that whoever calls ends before who answers."""
 
-    PROXY = 0
-    WORKER = 1
-    FACE = 2
+    STORE = 0
+    PROXY = 1
+    WORKER = 2
+    FACE = 3
 
 
 def _at_once(_pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from services.index.stores.chroma import ChromaStore
 from services.index.stores.exact import ExactStore
 from services.index.stores.faiss import FaissStore
 from services.index.stores.memory import MemoryStore
+from tests.served import Server
 
 MAKERS: dict[str, Callable[[Path], VectorStore]] = {
     "memory": lambda path: MemoryStore(),
@@ -26,6 +28,10 @@ MAKERS: dict[str, Callable[[Path], VectorStore]] = {
     "too large for exact": lambda path: ExactStore(ChromaStore(path), max_vectors=100),
     "faiss": FaissStore,
     "exact with little room": lambda path: ExactStore(MemoryStore(), max_bytes=DIMENSION * 4 * 150),
+}
+SERVED: dict[str, Callable[[VectorStore], VectorStore]] = {
+    "server": lambda store: store,
+    "exact over a server": ExactStore,
 }
 DIMENSION = 24
 ROOT = Path(__file__).parents[2]
@@ -40,11 +46,23 @@ input()
 """
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests, each of which has a database of its own."""
+    running = Server(tmp_path_factory.mktemp("server"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=[*MAKERS, *SERVED])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     if request.param == "faiss":
         pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
-    made = MAKERS[request.param](tmp_path / "vectors")
+    if request.param in SERVED:
+        served = request.getfixturevalue("server").store(f"test-{uuid.uuid4().hex}")
+        made = SERVED[request.param](served)
+    else:
+        made = MAKERS[request.param](tmp_path / "vectors")
     made.open()
     made.create("papers")
     yield made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import tomllib
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import service
-from clients.config import Config, Face, Model, Security
+from clients.config import Config, Face, Index, Model, Security
 from clients.endpoint import Endpoint
 from clients.keys import new_pair, write, write_private
+from services.index.lock import DirectoryLock
 from services.launching import doctor
 from services.launching.doctor import Finding
 from services.launching.gpu_check import Gpu
@@ -228,3 +230,22 @@ def test_a_machine_without_proxies_needs_only_the_keys_that_it_names(config: Con
     named = Security(enabled=True, client=str(tmp_path / "alice.key"))
     found = list(doctor.keys(replace(config, llm=far, security=named)))
     assert [(finding.level, "alice.key" in finding.says) for finding in found] == [("blocks", True)]
+
+
+def test_the_server_of_the_vectors_and_the_leader_are_looked_at(tmp_path: Path) -> None:
+    assert not list(doctor.store(Config(data_dir=str(tmp_path)), is_running=True))
+    shared = Config(data_dir=str(tmp_path), index=Index(store="chroma-server"))
+    assert not list(doctor.store(shared, is_running=False))
+    away, nobody = doctor.store(shared, is_running=True)
+    assert (away.level, nobody.level) == ("note", "note")
+    assert "does not run" in away.says
+    assert "no worker leads" in nobody.says
+    lock = DirectoryLock(tmp_path / "index")
+    lock.acquire()
+    _, led = doctor.store(shared, is_running=True)
+    assert (led.level, led.says.split(";")[0]) == ("ok", f"pid {os.getpid()} leads")
+    lock.release()
+    assert lock.holder() == 0
+    refused = Config(data_dir=str(tmp_path), index=Index(store="chroma-server", chroma_url="http://127.0.0.1:9"))
+    (away,) = doctor.store(refused, is_running=False)
+    assert (away.level, "index.chroma_url" in away.cure) == ("note", True)
