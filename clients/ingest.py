@@ -8,7 +8,7 @@ from typing import Literal
 from .documents import Document
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-Strategy = Literal["sentences", "paragraphs", "cells"]
+Strategy = Literal["sentences", "paragraphs", "cells", "parents"]
 UPLOAD_PART_BYTES = 1 << 20
 DEFAULT_CHUNK_SIZE = 512
 DEFAULT_OVERLAP = 64
@@ -24,7 +24,9 @@ class Chunking:
         overlap: characters repeated from the chunk before, at a sentence start; less than ``size``.
         by_line: each non-empty line is one chunk (hand-typed lists); a row of a table is a line.
         strategy: ``sentences`` fills chunks of ``size`` with whole sentences; ``paragraphs`` joins whole paragraphs
-            to 50 to 200 words, whatever ``size`` says; ``cells`` makes each cell of a table a chunk.
+            to 50 to 200 words, whatever ``size`` says; ``cells`` makes each cell of a table a chunk;
+            ``parents`` finds by chunks of ``size`` without overlap, and gives the section around what was found, up to
+            four times ``size``.
     """
 
     size: int = DEFAULT_CHUNK_SIZE

@@ -43,6 +43,8 @@ class Hit:
         ranks: 1-based rank in each signal.
         num_copies: how many chunks of the collection have this text below these headings, counted up to 1000.
         source: URL of the web page that the document is; empty for all else.
+        found: the chunk's own text where ``text``, ``start`` and ``end`` are those of the section around it
+            (documents cut with ``strategy="parents"``); empty for all else.
     """
 
     chunk_id: str
@@ -59,6 +61,7 @@ class Hit:
     ranks: dict[str, int] = field(default_factory=dict)
     num_copies: int = 1
     source: str = ""
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ MIN_SIZE, MAX_SIZE = 16, 20_000
 SEPARATOR = " > "
 SCRAP = 0.25
 MAX_LABEL_CHARS = 80
+# A parent is so many times as wide as the chunks that it is found by.
+PARENT_TIMES = 4
 # Cells as the loaders write them; a bar inside a cell has a backslash before it.
 BAR = re.compile(r"(?<!\\) \| ")
 RULE = re.compile(r"-{3}(?: \| -{3})+\s*")
@@ -74,15 +76,31 @@ def chunk(document: Loaded, chunking: Chunking) -> Iterator[Piece]:
     Every character but white space is in a chunk, ``text[start:end]`` is the chunk's text, and no
     chunk is wider than ``chunking.size``. With ``by_line`` each line that is not empty is a chunk. Passages
     of whole paragraphs are as long as their words allow, whatever the size; the bars between cells are in no chunk.
+    With parents, chunks that follow one another below one heading share a parent, up to four times the size.
 
     Raises:
         BadRequest: size and overlap do not fit.
     """
     check(chunking)
+    pieces = _pieces(document, chunking)
+    return _with_parents(document.text, pieces, chunking.size) if chunking.strategy == "parents" else pieces
+
+
+def _pieces(document: Loaded, chunking: Chunking) -> Iterator[Piece]:
     marks = _Marks(document)
     for start, end in _spans(document, chunking):
         if piece := marks.piece(start, end):
             yield _in_row(document.text, piece) if chunking.strategy == "cells" else piece
+
+
+def _with_parents(text: str, pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
+    """Number the sections: a heading or too much text begins the next."""
+    number, first = -1, Piece("", 0, 0)
+    for piece in pieces:
+        fits = width(text[first.start : piece.end]) <= PARENT_TIMES * size
+        if number < 0 or piece.heading != first.heading or not fits:
+            number, first = number + 1, piece
+        yield replace(piece, parent=number)
 
 
 def _spans(document: Loaded, chunking: Chunking) -> Iterator[tuple[int, int]]:
@@ -90,6 +108,8 @@ def _spans(document: Loaded, chunking: Chunking) -> Iterator[tuple[int, int]]:
         return passages(document)
     if chunking.strategy == "cells":
         return _by_cell(document, chunking.size)
+    if chunking.strategy == "parents":
+        chunking = replace(chunking, overlap=0)
     if chunking.by_line:
         return _by_line(document, chunking.size)
     return _packed(_units(document, chunking.size), chunking, document.pages)

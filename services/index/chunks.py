@@ -30,6 +30,7 @@ class Piece:
     Attributes:
         page: 1-based; 0 where the format has none.
         heading: path of headings above it, joined by `` > ``.
+        parent: number of the section inside the document that is given for it; -1 when it stands for itself.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Piece:
     end: int
     page: int = 0
     heading: str = ""
+    parent: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,13 @@ class Chunks:
         rows = [
             (
                 chunk_id(document_id, n, p.text), document_id, n, p.text, p.start, p.end, p.page, p.heading,
-                entry_id(p.text, p.heading),
+                entry_id(p.text, p.heading), p.parent,
             )
             for n, p in enumerate(pieces, first)
         ]  # fmt: skip
         tx.executemany(
-            """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading, entry)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading, entry, parent)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             rows,
         )
 

@@ -216,10 +216,10 @@ def _insert(tx: sqlite3.Connection, row: sqlite3.Row, text: str, start: int) -> 
     _shift(tx, row["document_id"], row["position"] + 1, 1)
     made = tx.execute(
         """INSERT INTO chunks (id, document_id, position, text, start, "end", page, heading, is_enabled, as_cut,
-        entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        entry, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             f"new-{row['key']}", row["document_id"], row["position"] + 1, text, start, row["end"], row["page"],
-            row["heading"], row["is_enabled"], REARRANGED, entry_id(text, row["heading"]),
+            row["heading"], row["is_enabled"], REARRANGED, entry_id(text, row["heading"]), row["parent"],
         ),
     )  # fmt: skip
     key = int(made.lastrowid or 0)

@@ -60,12 +60,19 @@ class Found:
         document: the document's name.
         num_copies: how many chunks that searches may find have this content, itself included; counted up to 1000.
         source: URL of the web page that the document is.
+        parent: number of the section that is given for the chunk; -1 when it stands for itself.
     """
 
     chunk: Chunk
     document: str
     num_copies: int = 1
     source: str = ""
+    parent: int = -1
+
+    @property
+    def family(self) -> tuple[str, int, str]:
+        """Equal for chunks for which the same text is given."""
+        return self.chunk.document_id, self.parent, self.chunk.id if self.parent < 0 else ""
 
 
 class Entries:
@@ -135,7 +142,10 @@ class Entries:
         """
         given = {"shelf": collection_id, "ids": json.dumps(list(ids)), "without": json.dumps(list(without))}
         rows = self._database.read().execute(NEWEST, given)
-        return {row["entry"]: Found(chunk_of(row), row["document"], source=row["source"]) for row in rows}
+        return {
+            row["entry"]: Found(chunk_of(row), row["document"], source=row["source"], parent=row["parent"])
+            for row in rows
+        }
 
     def copies(
         self, collection_id: int, ids: Iterable[str], limit: int, without: Sequence[str] = ()
@@ -146,7 +156,7 @@ class Entries:
         found: dict[str, list[Found]] = {}
         for row in rows:
             found.setdefault(row["entry"], []).append(
-                Found(chunk_of(row), row["document"], row["num_copies"], row["source"])
+                Found(chunk_of(row), row["document"], row["num_copies"], row["source"], row["parent"])
             )
         return found
 

@@ -77,6 +77,7 @@ class PackedChunk:
     heading: str
     is_enabled: bool = True
     as_cut: str | None = None
+    parent: int = -1
 
 
 class Packer:
@@ -178,8 +179,9 @@ def _document(row: sqlite3.Row) -> PackedDocument:
 
 def _chunk(row: sqlite3.Row) -> PackedChunk:
     return PackedChunk(
-        row["text"], row["start"], row["end"], row["page"], row["heading"], bool(row["is_enabled"]), row["as_cut"]
-    )
+        row["text"], row["start"], row["end"], row["page"], row["heading"], bool(row["is_enabled"]), row["as_cut"],
+        row["parent"],
+    )  # fmt: skip
 
 
 def _line(record: dict[str, object]) -> bytes:

@@ -137,7 +137,12 @@ SCANS = """
 CREATE TABLE scans (
     sha256 TEXT NOT NULL, page INTEGER NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (sha256, page)) WITHOUT ROWID;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS, NUMBERED)
+# Chunks that are found for the section around them.
+FAMILIES = """
+ALTER TABLE chunks ADD COLUMN parent INTEGER NOT NULL DEFAULT -1;
+CREATE INDEX chunks_of_parent ON chunks(document_id, parent) WHERE parent >= 0;
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS, NUMBERED, FAMILIES)
 log = logging.getLogger(__name__)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from services.service import Call
 from .catalog import Catalog, Shelf
 from .embedding import LLM, embed_question
 from .entries import Found
+from .families import Families, one_of_each
 from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
@@ -38,6 +39,7 @@ class Searcher:
         self._keywords = keywords
         self._llm = llm
         self._reranking = Reranking(llm, clock)
+        self._families = Families(catalog.database)
 
     def search(self, request: Search, call: Call) -> Hits:
         """Find chunks, best first.
@@ -131,9 +133,9 @@ class Searcher:
             call.check()
             with trail.timed("rerank"):
                 order, kind = self._reranking.apply(request, order, kind, known, trail, call)
-        best = list(order.items())[: request.top_k]
+        best = list(one_of_each(order, known).items())[: request.top_k]
         copies = entries.copies(shelf.id, [id_ for id_, _ in best], request.copies, request.without)
-        hits = _hits(best, kind, copies, trail.signals)[: request.top_k]
+        hits = self._families.widened(_hits(best, kind, copies, trail.signals))[: request.top_k]
         model = shelf.model if "dense" in trail.signals else ""
         return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes, model)
 
@@ -176,21 +178,18 @@ def _hits(
     kind: HitScore,
     copies: Mapping[str, Sequence[Found]],
     signals: Signals,
-) -> list[Hit]:
+) -> Iterator[tuple[Hit, Found]]:
     """The chunks of the entries in their order; those of one entry follow one another."""
     places = {name: ranks(scores) for name, scores in signals.items()}
-    hits = []
     for id_, score in order:
         scores_of = {name: scores[id_] for name, scores in signals.items() if id_ in scores}
         ranks_of = {name: place[id_] for name, place in places.items() if id_ in place}
         for found in copies.get(id_, ()):
             chunk = found.chunk
-            hits.append(
-                Hit(
-                    chunk_id=chunk.id, document_id=chunk.document_id, document=found.document, text=chunk.text,
-                    score=score, score_kind=kind, start=chunk.start, end=chunk.end, page=chunk.page,
-                    heading=chunk.heading, scores=scores_of, ranks=ranks_of, num_copies=found.num_copies,
-                    source=found.source,
-                )
+            hit = Hit(
+                chunk_id=chunk.id, document_id=chunk.document_id, document=found.document, text=chunk.text,
+                score=score, score_kind=kind, start=chunk.start, end=chunk.end, page=chunk.page,
+                heading=chunk.heading, scores=scores_of, ranks=ranks_of, num_copies=found.num_copies,
+                source=found.source,
             )  # fmt: skip
-    return hits
+            yield hit, found

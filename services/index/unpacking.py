@@ -161,11 +161,12 @@ class Unpacker:
             raise _damaged(f"{CHUNKS} has fewer lines than {DOCUMENTS} says")
         made = tx.execute(
             """INSERT INTO chunks
-            (id, document_id, position, text, start, "end", page, heading, is_enabled, as_cut, entry)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (id, document_id, position, text, start, "end", page, heading, is_enabled, as_cut, entry, parent)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 chunk_id(document_id, position, chunk.text), document_id, position, chunk.text, chunk.start, chunk.end,
                 chunk.page, chunk.heading, chunk.is_enabled, chunk.as_cut, entry_id(chunk.text, chunk.heading),
+                chunk.parent,
             ),
         )  # fmt: skip
         vector = next(vectors, None)

@@ -50,7 +50,8 @@ class Started:
     type=click.Choice(get_args(Strategy)),
     default="sentences",
     show_default=True,
-    help="What a chunk is: sentences up to the size, whole paragraphs of 50 to 200 words, or a cell of a table.",
+    help="What a chunk is: sentences up to the size; whole paragraphs of 50 to 200 words; a cell of a table; or, with "
+    "parents, sentences that are found for the section around them, which is what answers read.",
 )
 @click.option(
     "--include", multiple=True, metavar="PATTERN", help="Of a directory, only such files: '*.md'. May be repeated."

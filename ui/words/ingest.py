@@ -51,6 +51,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "strategy.sentences": ("若干句子", "sentences up to the size"),
     "strategy.paragraphs": ("完整段落（50 至 200 词）", "whole paragraphs, 50 to 200 words"),
+    "strategy.parents": ("句子，命中后给出所在段落", "sentences, found for the section around them"),
     "strategy.cells": ("表格的一个单元格", "a cell of a table"),
     "ingest.size": ("分块长度", "Chunk size"),
     "ingest.size_help": (

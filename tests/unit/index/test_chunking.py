@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clients.errors import BadRequest
 from clients.index import Chunking
-from services.index.chunking import chunk
+from services.index.chunking import PARENT_TIMES, chunk
 from services.index.chunks import Piece
 from services.index.loaders import Heading, Loaded, load, load_text
 from services.index.paragraphs import MAX_WORDS, MIN_WORDS, num_words
@@ -67,6 +67,26 @@ def test_a_paragraph_that_is_too_long_is_cut_at_sentences() -> None:
     pieces = list(chunk(load_text(text, "a"), Chunking(strategy="paragraphs")))
     assert all(piece.text.startswith("This") and piece.text.endswith("see.") for piece in pieces)
     assert all(50 <= num_words(piece.text) <= 200 for piece in pieces)
+
+
+@settings(max_examples=200, deadline=None)
+@given(documents(), SIZES)
+def test_parents_hold_the_whole_text_once_and_keep_their_limit(document: Loaded, size: int) -> None:
+    text = document.text
+    pieces = list(chunk(document, Chunking(size, size - 1, strategy="parents")))
+    assert [piece.parent for piece in pieces] == sorted(piece.parent for piece in pieces)
+    assert {piece.parent for piece in pieces} == set(range(len({piece.parent for piece in pieces})))
+    covered: set[int] = set()
+    for piece in pieces:
+        assert text[piece.start : piece.end] == piece.text == piece.text.strip() != ""
+        assert width(piece.text) <= size
+        assert not covered & set(range(piece.start, piece.end))
+        covered.update(range(piece.start, piece.end))
+    assert all(i in covered or c.isspace() for i, c in enumerate(text))
+    for _, group in groupby(pieces, lambda piece: piece.parent):
+        own = list(group)
+        assert len({piece.heading for piece in own}) == 1
+        assert width(text[own[0].start : own[-1].end]) <= PARENT_TIMES * size
 
 
 def test_each_cell_is_a_chunk_below_its_row() -> None:
