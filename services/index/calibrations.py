@@ -30,15 +30,18 @@ class CalibrationRecords:
         return [replace(read(Calibration, json.loads(row["detail"])), collection=name) for row in rows]
 
     def put(self, collection_id: int, calibration: Calibration) -> None:
-        """Keep one in place of an earlier one for the same models; BadRequest when it is none."""
+        """Keep one that was made now in place of an earlier one for the same models; BadRequest when it is none."""
+        self.adopt(collection_id, replace(calibration, created_at=self._clock()))
+
+    def adopt(self, collection_id: int, calibration: Calibration) -> None:
+        """As `put`, for one that was made when it says."""
         _check(calibration)
-        now = self._clock()
-        detail = json.dumps(asdict(replace(calibration, created_at=now)), ensure_ascii=False)
+        detail = json.dumps(asdict(calibration), ensure_ascii=False)
         scorers = calibration.scorers
         with self._database.write() as tx:
             tx.execute(
                 "INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?, ?, ?)",
-                (collection_id, scorers.embedder, scorers.reranker, scorers.revision, detail, now),
+                (collection_id, scorers.embedder, scorers.reranker, scorers.revision, detail, calibration.created_at),
             )
 
     def forget(self, collection_id: int) -> None:

@@ -2,13 +2,15 @@
 
 ``manifest.json`` names the format, its version, the collection and the counts; ``documents.jsonl`` and
 ``chunks.jsonl`` hold a record a line, chunks in the order of ``documents.jsonl``; ``vectors.f32`` holds a little-endian
-float32 row for each chunk, ``originals/SHA256`` the bytes of each document.
+float32 row for each chunk, ``originals/SHA256`` the bytes of each document. ``pages.jsonl`` says which content was
+which version of which web page, and ``calibrations.jsonl`` what was fitted; they are there where there is any.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import time
 import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
@@ -17,13 +19,15 @@ from pathlib import Path
 from clients.ingest import Strategy
 from clients.transfer import Export, Piece
 
+from .calibrations import CalibrationRecords
 from .catalog import Catalog, Shelf
 from .originals import Originals
 
 FORMAT = "ragq collection"
 VERSION = 1
-MANIFEST, DOCUMENTS, CHUNKS, VECTORS, ORIGINALS = (
-    "manifest.json", "documents.jsonl", "chunks.jsonl", "vectors.f32", "originals/",
+MANIFEST, DOCUMENTS, CHUNKS, VECTORS, ORIGINALS, PAGES, CALIBRATIONS = (
+    "manifest.json", "documents.jsonl", "chunks.jsonl", "vectors.f32", "originals/", "pages.jsonl",
+    "calibrations.jsonl",
 )  # fmt: skip
 TELL_EVERY = 200
 
@@ -80,6 +84,17 @@ class PackedChunk:
     parent: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class PackedPage:
+    """A version of a web page, and the content that it had; see `services.index.versions`."""
+
+    sha256: str
+    url: str
+    etag: str
+    last_modified: str
+    fetched_at: float
+
+
 class Packer:
     """Writes a collection into a file, from one moment's view of the records."""
 
@@ -102,6 +117,7 @@ class Packer:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
                 documents = _documents(read, shelf)
                 yield from self._pack_records(read, file, documents)
+                self._pack_belongings(read, file, shelf)
                 num_vectors = 0
                 if request.with_vectors:
                     num_vectors = yield from self._pack_vectors(read, file, documents)
@@ -129,6 +145,14 @@ class Packer:
                     lines.write(_line(asdict(_chunk(chunk))))
                 yield from _told("records", number, len(documents))
 
+    def _pack_belongings(self, read: sqlite3.Connection, file: zipfile.ZipFile, shelf: Shelf) -> None:
+        """What is kept of a collection beside its documents."""
+        fitted = CalibrationRecords(self._catalog.database, time.time).of(shelf.id, shelf.name)
+        if pages := b"".join(_line(asdict(page)) for page in _pages(read, shelf)):
+            file.writestr(PAGES, pages)
+        if fitted:
+            file.writestr(CALIBRATIONS, b"".join(_line(asdict(calibration)) for calibration in fitted))
+
     def _pack_vectors(
         self, read: sqlite3.Connection, file: zipfile.ZipFile, documents: list[sqlite3.Row]
     ) -> Generator[Piece, None, int]:
@@ -155,6 +179,16 @@ def _documents(read: sqlite3.Connection, shelf: Shelf) -> list[sqlite3.Row]:
         FROM documents WHERE collection_id = ? AND status != 'cancelled' ORDER BY created_at, id""",
         (shelf.id,),
     ).fetchall()
+
+
+def _pages(read: sqlite3.Connection, shelf: Shelf) -> list[PackedPage]:
+    rows = read.execute(
+        """SELECT d.sha256, p.url, p.etag, p.last_modified, p.fetched_at FROM pages p
+        JOIN documents d ON d.id = p.document_id
+        WHERE p.collection_id = ? AND d.status != 'cancelled' ORDER BY p.url, p.fetched_at""",
+        (shelf.id,),
+    )
+    return [PackedPage(*row) for row in rows]
 
 
 def _chunks(read: sqlite3.Connection, document: sqlite3.Row) -> Iterator[sqlite3.Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -14,29 +15,34 @@ from typing import IO, TypeVar
 
 import numpy as np
 
+from clients.calibration import Calibration
 from clients.errors import BadRequest, RagqError, TooLarge
 from clients.index import Chunking
 from clients.reading import read
 from services.service import Call
 
+from .calibrations import CalibrationRecords
 from .catalog import Catalog, Shelf, checked_name
 from .chunks import chunk_id
 from .content import entry_id
-from .documents import Incoming
+from .documents import Incoming, document_id
 from .embedding import LLM, serving_model
 from .jobs import OpenJob
 from .originals import Originals
 from .packing import (
+    CALIBRATIONS,
     CHUNKS,
     DOCUMENTS,
     FORMAT,
     MANIFEST,
     ORIGINALS,
+    PAGES,
     VECTORS,
     VERSION,
     Manifest,
     PackedChunk,
     PackedDocument,
+    PackedPage,
 )
 
 MAX_LINE_BYTES = 16 << 20
@@ -100,7 +106,25 @@ class Unpacker:
                 self._take(tx, file, shelf, job, document, chunks, vectors)
             if next(chunks, None) is not None:
                 raise _damaged(f"{CHUNKS} has more lines than {DOCUMENTS} says")
+        self._take_belongings(tx, file, shelf)
         return job
+
+    def _take_belongings(self, tx: sqlite3.Connection, file: zipfile.ZipFile, shelf: Shelf) -> None:
+        """Versions of web pages whose documents came along, and what was fitted, which says for which models."""
+        members = set(file.namelist())
+        with closing(_lines(file, PAGES, PackedPage)) as pages:
+            for page in pages if PAGES in members else ():
+                tx.execute(
+                    """INSERT OR IGNORE INTO pages SELECT collection_id, ?, id, ?, ?, ? FROM documents WHERE id = ?""",
+                    (
+                        page.url, page.etag, page.last_modified, page.fetched_at,
+                        document_id(shelf.name, page.sha256),
+                    ),
+                )  # fmt: skip
+        records = CalibrationRecords(self._catalog.database, time.time)
+        with closing(_lines(file, CALIBRATIONS, Calibration)) as calibrations:
+            for calibration in calibrations if CALIBRATIONS in members else ():
+                records.adopt(shelf.id, calibration)
 
     def _take(
         self,

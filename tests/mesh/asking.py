@@ -31,7 +31,7 @@ class Asker:
 
     def __init__(self, mesh: Ragq, collection: str, texts: list[str]) -> None:
         self._mesh, self._collection, self._texts = mesh, collection, texts
-        self._is_over = threading.Event()
+        self._has_begun, self._is_over = threading.Event(), threading.Event()
         self.models: list[str] = []
         self.wrong: list[str] = []
         self.num_refused = 0
@@ -43,10 +43,11 @@ class Asker:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Ask in a thread while the block runs, and once more for each note at its end."""
+        """Ask in a thread while the block runs; the first answer is there when it begins."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:
+            assert self._has_begun.wait(30)
             yield
         finally:
             self._is_over.set()
@@ -65,6 +66,7 @@ class Asker:
     def _ask(self, text: str) -> None:
         dense = self._mesh.index.find(self._collection, text, 1, "dense", rerank=False)
         self.models.append(dense.model)
+        self._has_begun.set()
         if [hit.text for hit in dense.hits] != [text] or abs(dense.hits[0].score - 1.0) > 1e-3:
             self.wrong.append(f"{text!r} by {dense.model}: {dense.hits}")
         whole = self._mesh.index.find(self._collection, text)

@@ -6,18 +6,26 @@ import json
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clients import index as contract
+from clients.calibration import CALIBRATION, SET_CALIBRATION, Scorers
+from clients.config import Web
 from clients.editing import EDIT_CHUNK, SWITCH_CHUNKS, EditChunk, SwitchChunks
 from clients.errors import AlreadyExists, BadRequest, Cancelled, NotFound, Unreachable
 from clients.index import Chunk, Chunking, Text
+from clients.reindexing import REINDEX, Reindex
 from clients.transfer import EXPORT, IMPORT, Export, Import, Piece
+from clients.web import ADD_URLS, AddUrls
 from services.service import Call, Signal
 from tests.unit.index.conftest import Desk, InProcess
+from tests.unit.index.serving import NEW, Serving
+from tests.unit.index.site import Visit, running_site
+from tests.unit.index.test_calibrations import ONE
 
 TEXT = "Herons wait for fish.\n\nBridges carry trains.\n\n知识库的检索方法。"
 
@@ -123,6 +131,62 @@ def test_without_vectors_and_originals_the_chunks_are_there_all_the_same(desk: D
     imported(desk, small)
     assert said(chunks(desk, "birds.txt", "copy")) == said(chunks(desk, "birds.txt"))
     assert desk.search("pelicans fish", "dense", "copy", rerank=False).hits[0].text == "Pelicans wait for fish."
+
+
+def test_where_pages_came_from_and_what_was_fitted_come_along(open_desk: Callable[..., Any], tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def versioned(visit: Visit) -> None:
+        asked.append(visit.headers.get("If-None-Match"))
+        visit.send(b"" if asked[-1] else b"<p>Herons wait for fish.</p>", status=304 if asked[-1] else 200, ETag='"v1"')
+
+    with running_site() as site:
+        desk = open_desk(web=Web(enabled=True, allow=["127.0.0.1"], robots=False, tries=1))
+        url = site.act("/birds", versioned)
+        desk.wait(desk.call(ADD_URLS, AddUrls("papers", [url])))
+        for embedder in ("toy", "another"):
+            desk.call(SET_CALIBRATION, replace(ONE, scorers=Scorers(embedder, "toy", "r1")))
+        fitted = desk.call(CALIBRATION, contract.CollectionName("papers")).calibrations
+        assert imported(desk, exported(desk, tmp_path / "papers.ragq")).status == "succeeded"
+        (before,), (after,) = desk.documents().documents, desk.documents("copy").documents
+        assert (after.source, after.fetched_at) == (url, before.fetched_at)
+        again = desk.wait(desk.call(ADD_URLS, AddUrls("copy", [url])))
+        assert (again.unchanged, asked) == (1, [None, '"v1"'])
+    there = desk.call(CALIBRATION, contract.CollectionName("copy")).calibrations
+    assert there == [replace(each, collection="copy") for each in fitted]
+
+
+def test_a_calibration_that_is_none_is_refused_as_a_whole(desk: Desk, tmp_path: Path) -> None:
+    desk.call(SET_CALIBRATION, ONE)
+    path = exported(desk, tmp_path / "papers.ragq")
+    for change in (lambda _: b"no json\n", lambda raw: json.dumps(json.loads(raw) | {"t_low": 2.0}).encode()):
+        with pytest.raises(BadRequest, match=r"damaged|not in order"):
+            imported(desk, rewritten(path, "calibrations.jsonl", change))
+    with pytest.raises(NotFound):
+        desk.documents("copy")
+
+
+def test_a_file_of_an_older_version_has_neither(desk: Desk, tmp_path: Path) -> None:
+    desk.call(SET_CALIBRATION, ONE)
+    older = rewritten(exported(desk, tmp_path / "papers.ragq"), "calibrations.jsonl", lambda _: None)
+    assert imported(desk, older).status == "succeeded"
+    assert desk.call(CALIBRATION, contract.CollectionName("copy")).calibrations == []
+
+
+def test_a_collection_that_was_reindexed_comes_out_with_its_present_vectors(tmp_path: Path) -> None:
+    serving = Serving(tmp_path)
+    try:
+        desk = serving.desk("chroma")
+        desk.add_and_wait("Herons wait for fish.", "Bridges carry trains.")
+        serving.serve(NEW)
+        assert desk.wait(desk.call(REINDEX, Reindex("papers"))).status == "succeeded"
+        serving.mesh.calls.clear()
+        assert imported(desk, exported(desk, tmp_path / "papers.ragq")).status == "succeeded"
+        assert "llm.embed" not in serving.mesh.calls, "vectors of the serving model are taken over"
+        found = desk.search("Herons wait for fish.", "dense", "copy", rerank=False)
+        assert (found.model, round(found.hits[0].score, 3)) == (NEW, 1.0)
+    finally:
+        serving.close()
 
 
 def test_it_comes_into_another_home(desk: Desk, mesh: InProcess, tmp_path: Path) -> None:
