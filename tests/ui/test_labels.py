@@ -39,6 +39,7 @@ FAMILIES = {
         "parsing",
         "recognising_text",
         "embedding",
+        "embedding_anew",
         "storing",
         "waiting_for_the_LLM_service",
     ],

@@ -117,6 +117,19 @@ def test_a_question_without_an_answer_says_why(mesh: Ragq) -> None:
         assert not app.exception
 
 
+def test_a_knowledge_base_gets_new_vectors_when_another_model_serves(mesh: Ragq) -> None:
+    mesh.index.create_collection("older", "Older", exist_ok=True)
+    mesh.index.add("older", texts=[Text("a", "Herons wait for fish.")]).wait(WAIT_S)
+    mesh.index.reindex("older", "toy-64").wait(WAIT_S)
+    app = opened("collections")
+    assert "Searched by toy-64; toy serves now." in shown_everywhere(app).replace("\\", "")
+    app.button(key="reindex-older").click().run()
+    assert not app.exception
+    until(app, lambda app: "serves now" not in shown_everywhere(app) and "Making new" not in shown_everywhere(app))
+    assert {c.name: c.model for c in mesh.index.collections()}["older"] == "toy"
+    mesh.index.delete_collection("older")
+
+
 def test_an_earlier_chat_can_be_opened(mesh: Ragq) -> None:
     app = opened()
     app.chat_input[0].set_value("Is there a graphics card?").run()

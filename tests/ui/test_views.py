@@ -21,7 +21,7 @@ from ui import session, units
 from ui.exchanges import Exchange
 from ui.labels import Labels
 from ui.prose import Block, Span
-from ui.views import chat, chunks, collections, health, ingest, passage
+from ui.views import chat, chunks, collections, health, ingest, passage, reindexing
 from ui.views.decision import absent_reason
 
 EN, ZH = Labels("en"), Labels("zh")
@@ -49,6 +49,37 @@ def exchange(given: Answer | None, *hits: Hit, text: str = "") -> Exchange:
 
 def words_of(blocks: list[Block]) -> str:
     return "\n".join("".join(span.text for span in block.spans) for block in blocks)
+
+
+# -- another embedding model ---------------------------------------------------------------------------
+
+
+def test_a_collection_offers_new_vectors_when_another_model_serves_and_follows_the_change() -> None:
+    papers = Collection("papers", "Papers", model="e5", dimension=384)
+    minilm = [ModelInfo("embed", "minilm", "openvino"), ModelInfo("rerank", "maxsim", "openvino")]
+    differs = reindexing.notice(papers, minilm, [], EN)
+    assert differs == reindexing.Notice("Searched by e5; minilm serves now. New vectors can be made; searching goes on "
+                                        "meanwhile.")  # fmt: skip
+    running = JobRecord("j", "papers", "running", bytes_total=10, bytes_done=4, stage="embedding anew", model="minilm")
+    assert reindexing.notice(papers, minilm, [running], ZH) == reindexing.Notice(
+        "正在用 minilm 重建向量：40%", "j", 0.4
+    )
+    assert ingest.card(running, EN).headline == "New vectors by minilm · embedding anew"
+    others = [replace(running, status="succeeded"), replace(running, collection="other"), replace(running, model="")]
+    assert reindexing.notice(papers, minilm, others, EN) == differs
+
+
+@pytest.mark.parametrize(
+    ("own", "models"),
+    [
+        ("e5", [ModelInfo("embed", "e5", "openvino")]),
+        ("", [ModelInfo("embed", "minilm", "openvino")]),
+        ("e5", [ModelInfo("embed", "minilm", "openvino", status="loading")]),
+        ("e5", []),
+    ],
+)
+def test_a_collection_says_nothing_of_its_model_while_there_is_nothing_to_do(own: str, models: list[ModelInfo]) -> None:
+    assert reindexing.notice(Collection("papers", "Papers", model=own), models, [], EN) is None
 
 
 # -- chat --------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from functools import partial
 
 import streamlit as st
 
-from clients.index import Collection
+from clients.index import Collection, JobRecord
 from ui import session
 from ui.labels import Labels
 from ui.parts import documents
 from ui.parts.drawer import drawer
+from ui.parts.reindexing import reindexing
 from ui.prose import escaped
 from ui.views import collections as view
 
@@ -23,10 +24,11 @@ def page() -> None:
     if not collections:
         st.info(words("collections.none"), icon=":material/library_add:")
     current = view.chosen(session.tab().collection, collections)
+    jobs = session.desk().mesh.index.jobs()
     columns = st.columns(2)
     for i, collection in enumerate(collections):
         with columns[i % 2].container(border=True, key=f"card-{collection.name}"):
-            _card(collection, collection is current, words)
+            _card(collection, jobs, words, is_chosen=collection is current)
     if current is not None:
         st.space("small")
         documents.documents(current, words)
@@ -42,13 +44,14 @@ def _head(collections: list[Collection], words: Labels) -> None:
         )
 
 
-def _card(collection: Collection, is_chosen: bool, words: Labels) -> None:
+def _card(collection: Collection, jobs: list[JobRecord], words: Labels, *, is_chosen: bool) -> None:
     card = view.card(collection, words)
     st.markdown(f"**{escaped(card.title)}**")
     st.text(card.facts)
     if card.failed:
         st.badge(card.failed, icon=":material/error:", color="red")
     st.caption(escaped(card.footnote))
+    reindexing(collection, jobs, words)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         label, icon = ("collections.opened", ":material/check:") if is_chosen else ("collections.open", None)
         choose = partial(_choose, card.name)

@@ -126,6 +126,8 @@ def _fraction(job: JobRecord) -> float:
 
 
 def _headline(job: JobRecord, labels: Labels) -> str:
+    if job.status == "running" and job.model:
+        return labels("jobs.reindexing", model=job.model, stage=_stage(job.stage, labels))
     if job.status == "running":
         done = job.num_done + job.num_failed
         return labels("jobs.running", done=done, total=job.num_documents, stage=_stage(job.stage, labels))

@@ -20,6 +20,12 @@ TABLE: dict[str, tuple[str, str]] = {
     "collections.created": ("创建于 {date}", "Created {date}"),
     "collections.open": ("打开", "Open"),
     "collections.opened": ("当前", "Chosen"),
+    "reindex.differs": (
+        "用 {own} 检索；当前运行的是 {serving}。可以重建向量，期间照常检索。",
+        "Searched by {own}; {serving} serves now. New vectors can be made; searching goes on meanwhile.",
+    ),
+    "reindex.start": ("重建向量", "Make new vectors"),
+    "reindex.running": ("正在用 {model} 重建向量：{percent}%", "Making new vectors by {model}: {percent} %"),
     "collections.delete": ("删除知识库", "Delete knowledge base"),
     "collections.delete_text": (
         "将删除“{title}”的 {documents} 篇文档、全部向量和原始文件，无法恢复。输入名称以确认：",
