@@ -11,6 +11,7 @@ from clients.errors import AlreadyExists, BadRequest, NotFound
 from clients.index import Collection
 from clients.wire import Clock
 
+from .attempts import Attempts
 from .changes import Changes
 from .chats import Chats
 from .documents import Documents
@@ -102,6 +103,7 @@ class Catalog:
         self.jobs = Jobs(database, self.documents, clock)
         self.chats = Chats(database, clock)
         self.changes = Changes(database)
+        self.attempts = Attempts(database)
 
     def collections(self) -> list[Collection]:
         """All of them, oldest first, with their counts."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Literal
 
 from clients.errors import BadRequest, RagqError, StoreAway
 from clients.wire import Clock
 
+from .attempts import FIX, MAX_TRIES, REASON
 from .catalog import Catalog, Shelf
 from .chunks import Stored
 from .documents import Work
@@ -58,6 +61,11 @@ class Ingest(Labour):
         self._pace = Pace()
         super().__init__("ingest", rest)
 
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End after the turn that runs; what one leaves that takes longer is done again at the next start."""
+        super().stop(timeout_s)
+        self._catalog.attempts.close()
+
     def turn(self) -> bool:
         """One step of every unfinished job; False when there is nothing left to do."""
         worked = False
@@ -106,8 +114,25 @@ class Ingest(Labour):
             group.append(work)
         if not group:
             return "none"
-        self._catalog.jobs.note(job.id, "parsing", group[0].name)
-        return "all" if self._preparer.prepare(group, self._told(job)) else "some"
+        if not (group := self._apart(group)):
+            return "all"
+        with self._at(job, "parsing", group):
+            return "all" if self._preparer.prepare(group, self._told(job)) else "some"
+
+    def _at(self, job: OpenJob, stage: str, group: Sequence[Work]) -> AbstractContextManager[None]:
+        """Work on documents, which is on record while it goes on."""
+        note = partial(self._catalog.jobs.note, job.id, stage, group[0].name)
+        return self._catalog.attempts.at([work.id for work in group], note)
+
+    def _apart(self, group: list[Work]) -> list[Work]:
+        """Without those that processes died with, as long as there are others; each of them then comes alone."""
+        tries = self._catalog.attempts.tries([work.id for work in group])
+        for id_, num in tries.items():
+            if num >= MAX_TRIES:
+                self._catalog.documents.fail(id_, REASON, FIX)
+                self._catalog.attempts.pardon(id_)
+        left = [work for work in group if tries.get(work.id, 0) < MAX_TRIES]
+        return [work for work in left if work.id not in tries] or left[:1]
 
     def _told(self, job: OpenJob) -> Told:
         """Notes what a job does; False when nobody wants it any more."""
@@ -177,9 +202,11 @@ class Ingest(Labour):
         shelf = self._catalog.shelf_of(job.collection_id)
         if not complete or shelf is None:
             return False
-        self._catalog.jobs.note(job.id, "storing", complete[0].name)
+        if not (complete := self._apart(complete)):
+            return True
         try:
-            replaced = self._publisher.publish(shelf, complete)
+            with self._at(job, "storing", complete):
+                replaced = self._publisher.publish(shelf, complete)
         except StoreAway as error:
             self._wait_for_store(job, error)
             return False

@@ -142,7 +142,12 @@ FAMILIES = """
 ALTER TABLE chunks ADD COLUMN parent INTEGER NOT NULL DEFAULT -1;
 CREATE INDEX chunks_of_parent ON chunks(document_id, parent) WHERE parent >= 0;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS, NUMBERED, FAMILIES)
+# Documents that a process was busy with: what is left of one that died.
+TRIED = """
+CREATE TABLE attempts (
+    document_id TEXT PRIMARY KEY REFERENCES documents(id) ON DELETE CASCADE, tries INTEGER NOT NULL) WITHOUT ROWID;
+"""
+MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS, NUMBERED, FAMILIES, TRIED)
 log = logging.getLogger(__name__)
 
 
