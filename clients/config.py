@@ -60,7 +60,7 @@ class Model:
     Attributes:
         name: of a model in the models directory, or a path; ``none`` leaves the role without one, and an empty
             name in a configuration means the profile's.
-        backend: ``openvino``, ``torch``, ``remote``, ``toy``; others come by extras.
+        backend: ``openvino``, ``torch``, ``sophon``, ``remote``, ``toy``; others come by extras.
         dtype: ``auto`` is bf16 where the processor has it, else fp32.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``; for backends that have a choice.
         max_tokens: longest input; 0 means the model's own limit.

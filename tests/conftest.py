@@ -103,7 +103,8 @@ class LiveMesh:
 
 def environment(home: Path) -> dict[str, str]:
     """This process's environment with a home of its own, models shared."""
-    return {**os.environ, "RAGQ_HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "RAGQ_HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "PYTHONPATH": path}
 
 
 def start_mesh(directory: Path, settings: Mapping[str, Any], roles: list[str] | None = None) -> LiveMesh:

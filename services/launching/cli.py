@@ -75,13 +75,21 @@ def store(session: Session) -> None:
 
 
 @click.command()
+@click.argument("part", type=click.Choice(["sophon"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.pass_obj
-def doctor(session: Session, as_json: bool) -> None:
-    """Look for what would keep a mesh from running, with the cure; exit code 1 when something does."""
+def doctor(session: Session, part: str | None, as_json: bool) -> None:
+    """Look for what would keep a mesh from running, with the cure; exit code 1 when something does.
+
+    With the word sophon, look only at what models on a SOPHON device need.
+    """
+    from services.launching import sophon
     from services.launching.doctor import examine
 
-    findings = examine(session.config())
+    config = session.config()
+    findings = [] if part else examine(config)
+    if part or sophon.is_wanted(config):
+        findings += sophon.examine(config)
     blocks = any(finding.level == "blocks" for finding in findings)
     if as_json:
         click.echo(

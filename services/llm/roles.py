@@ -213,10 +213,11 @@ def _max_sim(embed: Role[Embedding]) -> Reranker:
     embedding = embed.peek()
     if embedding is None:
         raise ModelNotLoaded(f"'{MAXSIM}' reranks with the embedding model, and that is not there: {embed.status}")
-    if embedding.card.kind == "remote":
+    if embedding.card.kind in ("remote", "bmodel"):
+        where = "remote" if embedding.card.kind == "remote" else "compiled"
         raise ConfigError(
-            f"'{MAXSIM}' reranks with a vector per token, which a remote embedding model does not give",
-            help="set llm.rerank to a remote reranker, or its name to none",
+            f"'{MAXSIM}' reranks with a vector per token, which a {where} embedding model does not give",
+            help=f"set llm.rerank to a {where} reranker, or its name to none",
         )
     last = embedding.card
 

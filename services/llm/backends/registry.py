@@ -18,6 +18,7 @@ from .base import Embedder, Generator, Scorer
 MODULES = {
     "openvino": "services.llm.backends.openvino.backend",
     "torch": "services.llm.backends.torch.backend",
+    "sophon": "services.llm.backends.sophon.backend",
     "remote": "services.llm.backends.remote.backend",
     "toy": "services.llm.backends.toy",
 }

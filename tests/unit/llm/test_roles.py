@@ -64,7 +64,7 @@ def test_maxsim_reranks_with_the_embedding_model(tmp_path):
     ("model", "words"),
     [
         (Model("none"), "no model to generate"),
-        (Model("x", "sophon"), "no backend 'sophon'"),
+        (Model("x", "rwkv"), "no backend 'rwkv'"),
         (Model("../nowhere"), "cannot name a model"),
     ],
 )

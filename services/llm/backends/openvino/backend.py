@@ -6,7 +6,7 @@ from clients.config import Model
 from clients.errors import ConfigError
 from services.llm.backends.base import Embedder, Generator, Scorer
 from services.llm.backends.registry import Site
-from services.models import Card
+from services.models import Card, Shelved
 
 
 class OpenVINO:
@@ -14,7 +14,7 @@ class OpenVINO:
 
     def embedder(self, settings: Model, site: Site) -> Embedder:
         """An encoder, or a causal model such as Qwen3-Embedding."""
-        model = site.shelf.locate(settings.name)
+        model = _located(settings, site)
         if model.card.kind == "decoder":
             from .causal_embedder import OpenVINOCausalEmbedder
 
@@ -27,7 +27,7 @@ class OpenVINO:
 
     def scorer(self, settings: Model, site: Site) -> Scorer:
         """A cross-encoder, or a causal model that says yes or no, such as Qwen3-Reranker."""
-        model = site.shelf.locate(settings.name)
+        model = _located(settings, site)
         if model.card.kind == "decoder" and model.card.head:
             from .yes_no_scorer import OpenVINOYesNo
 
@@ -44,7 +44,7 @@ class OpenVINO:
         """A chat model in a GGUF file."""
         from .chat import OpenVINOChat
 
-        model = site.shelf.locate(settings.name)
+        model = _located(settings, site)
         if not model.card.chat_weights.endswith(".gguf"):
             raise ConfigError(
                 f"llm.generate.name: '{settings.name}' has no GGUF file, which the openvino backend writes with",
@@ -54,6 +54,13 @@ class OpenVINO:
         return OpenVINOChat(
             model, threads=site.threads, max_tokens=settings.max_tokens, cache=site.cache, any_tokenizer=is_any
         )
+
+
+def _located(settings: Model, site: Site) -> Shelved:
+    model = site.shelf.locate(settings.name)
+    if model.card.kind == "bmodel":
+        raise ConfigError(f"'{settings.name}' is compiled for a SOPHON device", help="backend: sophon serves it")
+    return model
 
 
 def _way_out(card: Card) -> str:

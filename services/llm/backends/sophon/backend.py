@@ -1,0 +1,74 @@
+"""Which compiled model serves a role on SOPHON devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from clients.config import Model
+from clients.errors import ConfigError, RagqError
+from services.llm.backends.base import Embedder, Generator, Scorer
+from services.llm.backends.registry import Site
+from services.models import Shelved
+from services.models.bundle import BUNDLE, Bundle, Task, read_bundle
+
+from .embedder import SophonEmbedder
+from .options import read_options
+from .passes import Passes
+from .scorer import SophonYesNo
+from .writer import SophonWriter
+
+COMPILE = "python -m compile.convert makes one of a checkpoint; docs/sophon.md"
+
+
+T = TypeVar("T")
+
+
+class Sophon:
+    """Models that were compiled for the BM1684X."""
+
+    def embedder(self, settings: Model, site: Site) -> Embedder:
+        """A Qwen3-Embedding or its like."""
+
+        def made(model: Shelved, bundle: Bundle, passes: Passes) -> Embedder:
+            return SophonEmbedder(model, bundle, passes, max_tokens=settings.max_tokens)
+
+        return _open(settings, site, "embed", "embed", made)
+
+    def scorer(self, settings: Model, site: Site) -> Scorer:
+        """A Qwen3-Reranker or its like."""
+
+        def made(model: Shelved, bundle: Bundle, passes: Passes) -> Scorer:
+            return SophonYesNo(model, bundle, passes, max_tokens=settings.max_tokens)
+
+        return _open(settings, site, "rerank", "rerank", made)
+
+    def generator(self, settings: Model, site: Site) -> Generator:
+        """A model that tells the next token, reading all before it each time."""
+
+        def made(model: Shelved, bundle: Bundle, passes: Passes) -> Generator:
+            return SophonWriter(model, bundle, passes, max_tokens=settings.max_tokens)
+
+        return _open(settings, site, "generate", "next", made)
+
+
+def _open(settings: Model, site: Site, role: str, task: Task, made: Callable[[Shelved, Bundle, Passes], T]) -> T:
+    """A model of that task on its devices; they are let go of when it cannot be made."""
+    options = read_options(settings, role)
+    model = site.shelf.locate(settings.name)
+    if not (model.path / BUNDLE).is_file():
+        raise ConfigError(f"llm.{role}.name: '{settings.name}' is not compiled for SOPHON", help=COMPILE)
+    bundle = read_bundle(model.path)
+    if bundle.task != task:
+        raise ConfigError(
+            f"llm.{role}.name: '{settings.name}' was compiled for the task {bundle.task}, not {task}", help=COMPILE
+        )
+    passes = Passes(bundle, model.path / bundle.file, options, site.cache.parent)
+    try:
+        return made(model, bundle, passes)
+    except RagqError:
+        passes.close()
+        raise
+
+
+BACKEND = Sophon()

@@ -1,0 +1,111 @@
+"""How does a batch of texts go through a compiled model, on whichever device is free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+
+from clients.errors import BackendError, BadRequest
+from services.models.bundle import Bundle, Net
+
+from .device import Device
+from .inputs import fixed
+from .options import Options
+from .plan import plan
+
+IDS, LAST = "input_ids", "last_index"
+
+
+class Passes:
+    """A bundle on its devices.
+
+    Args:
+        bundle: what was compiled.
+        bmodel: its file.
+        options: which devices.
+        home: the data directory, below which the simulator lies.
+
+    Attributes:
+        num_devices: passes that run at a time.
+
+    Raises:
+        BadRequest: the bmodel is not the one that the bundle describes.
+        BackendError: a device or its driver is not there, or refuses the file.
+    """
+
+    def __init__(self, bundle: Bundle, bmodel: Path, options: Options, home: Path) -> None:
+        self._nets = bundle.nets
+        self._devices: list[Device] = []
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            for place in options.places(bmodel, home):
+                self._devices.append(Device(place, options.timeout_s))
+                _prepare(self._devices[-1], bundle, bmodel)
+            undo.pop_all()
+        self.num_devices = len(self._devices)
+        self._free: SimpleQueue[Device] = SimpleQueue()
+        for device in self._devices:
+            self._free.put(device)
+
+    @property
+    def budget_tokens(self) -> int:
+        """Tokens that a pass can hold with more than one text in it; 1 where every text goes alone."""
+        return max((net.batch * net.tokens for net in self._nets if net.batch > 1), default=1)
+
+    def outputs(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """What the model gives for each text, float32 [n, width].
+
+        Args:
+            texts: int32 [num_tokens] each.
+
+        Raises:
+            TooLarge: a text is longer than the longest net.
+            BackendError: the device failed, or gave no numbers.
+        """
+        found: list[np.ndarray | None] = [None] * len(texts)
+        device = self._free.get()
+        try:
+            for one in plan(self._nets, [len(text) for text in texts]):
+                rows = self._pass(device, one.net, [texts[row] for row in one.rows])
+                for row, output in zip(one.rows, rows, strict=False):
+                    found[row] = output
+        finally:
+            self._free.put(device)
+        return np.stack([row for row in found if row is not None])
+
+    def close(self) -> None:
+        """End the processes of the devices."""
+        for device in self._devices:
+            device.close()
+        self._devices.clear()
+
+    def _pass(self, device: Device, net: Net, texts: Sequence[np.ndarray]) -> np.ndarray:
+        ids = np.zeros((net.batch, net.tokens), np.int32)
+        last = np.arange(net.batch, dtype=np.int32) * net.tokens
+        for row, text in enumerate(texts):
+            ids[row, : len(text)] = text
+            last[row] += len(text) - 1
+        (output,) = device.run(net.steps, {IDS: ids, LAST: last})
+        if not np.any(output[: len(texts)], axis=1).all():
+            raise BackendError(
+                "the device gave nothing but zeros", help="its memory may be exhausted: bm-smi; ragq doctor sophon"
+            )
+        return output
+
+
+def _prepare(device: Device, bundle: Bundle, bmodel: Path) -> None:
+    """Ask for every net, and put on the device what never changes."""
+    for net in bundle.nets:
+        inputs = fixed(net.batch, net.tokens)
+        for step in net.steps:
+            graph = device.graphs.get(step)
+            if graph is None:
+                raise BadRequest(
+                    f"{bmodel} has no graph '{step}', which its ragq.json names", help="compile or copy both again"
+                )
+            kept = {spec.name: inputs[spec.name] for spec in graph.inputs if spec.name in inputs}
+            device.keep(step, kept)
