@@ -1,10 +1,4 @@
-"""What one file holds of a collection: a zip archive with the records as JSON lines, raw vectors and the originals.
-
-``manifest.json`` names the format, its version, the collection and the counts; ``documents.jsonl`` and
-``chunks.jsonl`` hold a record a line, chunks in the order of ``documents.jsonl``; ``vectors.f32`` holds a little-endian
-float32 row for each chunk, ``originals/SHA256`` the bytes of each document. ``pages.jsonl`` says which content was
-which version of which web page, and ``calibrations.jsonl`` what was fitted; they are there where there is any.
-"""
+"""How a whole collection becomes one file; `clients.packed` says what is in it."""
 
 from __future__ import annotations
 
@@ -13,86 +7,29 @@ import sqlite3
 import time
 import zipfile
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from clients.ingest import Strategy
+from clients.packed import (
+    CALIBRATIONS,
+    CHUNKS,
+    DOCUMENTS,
+    MANIFEST,
+    ORIGINALS,
+    PAGES,
+    VECTORS,
+    Manifest,
+    PackedChunk,
+    PackedDocument,
+    PackedPage,
+)
 from clients.transfer import Export, Piece
 
 from .calibrations import CalibrationRecords
 from .catalog import Catalog, Shelf
 from .originals import Originals
 
-FORMAT = "ragq collection"
-VERSION = 1
-MANIFEST, DOCUMENTS, CHUNKS, VECTORS, ORIGINALS, PAGES, CALIBRATIONS = (
-    "manifest.json", "documents.jsonl", "chunks.jsonl", "vectors.f32", "originals/", "pages.jsonl",
-    "calibrations.jsonl",
-)  # fmt: skip
 TELL_EVERY = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a packed collection says of itself.
-
-    Attributes:
-        model, dimension: of the vectors; the file has none when ``num_vectors`` is 0.
-    """
-
-    name: str
-    title: str
-    model: str = ""
-    dimension: int = 0
-    num_documents: int = 0
-    num_chunks: int = 0
-    num_vectors: int = 0
-    format: str = FORMAT
-    version: int = VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class PackedDocument:
-    """A document; one that was not ready is cut and embedded where it comes in."""
-
-    name: str
-    media_type: str
-    sha256: str
-    size_bytes: int
-    language: str
-    num_chunks: int
-    size: int
-    overlap: int
-    by_line: bool
-    created_at: float
-    strategy: Strategy = "sentences"
-    source: str = ""
-    fetched_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class PackedChunk:
-    """A chunk, with the text that it was cut with where a person changed it."""
-
-    text: str
-    start: int
-    end: int
-    page: int
-    heading: str
-    is_enabled: bool = True
-    as_cut: str | None = None
-    parent: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class PackedPage:
-    """A version of a web page, and the content that it had; see `services.index.versions`."""
-
-    sha256: str
-    url: str
-    etag: str
-    last_modified: str
-    fetched_at: float
 
 
 class Packer:

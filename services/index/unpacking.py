@@ -18,18 +18,7 @@ import numpy as np
 from clients.calibration import Calibration
 from clients.errors import BadRequest, RagqError, TooLarge
 from clients.index import Chunking
-from clients.reading import read
-from services.service import Call
-
-from .calibrations import CalibrationRecords
-from .catalog import Catalog, Shelf, checked_name
-from .chunks import chunk_id
-from .content import entry_id
-from .documents import Incoming, document_id
-from .embedding import LLM, serving_model
-from .jobs import OpenJob
-from .originals import Originals
-from .packing import (
+from clients.packed import (
     CALIBRATIONS,
     CHUNKS,
     DOCUMENTS,
@@ -44,6 +33,17 @@ from .packing import (
     PackedDocument,
     PackedPage,
 )
+from clients.reading import read
+from services.service import Call
+
+from .calibrations import CalibrationRecords
+from .catalog import Catalog, Shelf, checked_name
+from .chunks import chunk_id
+from .content import entry_id
+from .documents import Incoming, document_id
+from .embedding import LLM, serving_model
+from .jobs import OpenJob
+from .originals import Originals
 
 MAX_LINE_BYTES = 16 << 20
 MAX_MANIFEST_BYTES = 1 << 20

@@ -89,6 +89,24 @@ def test_a_collection_is_exported_and_comes_in_under_another_name(
     assert "damaged" in toy_mesh.run("import", str(tmp_path / "torn.ragq"), "--name", "torn").stderr
 
 
+def test_a_faiss_index_goes_out_and_comes_in_with_its_vectors(toy_mesh: LiveMesh, notes: str, tmp_path: Path) -> None:
+    file = tmp_path / "notes.faiss"
+    assert toy_mesh.run("export", "-c", notes, "--format", "faiss", "--metric", "l2", "-o", str(file)).returncode == 0
+    texts = json.loads((tmp_path / "notes.faiss.json").read_text("utf-8"))
+    assert any("尾翼" in text for text in texts)
+    done = toy_mesh.run("import-faiss", str(file), f"{file}.json", "cli-faiss")
+    assert done.returncode == 0, done.stderr
+    assert "they are taken over" in done.stderr
+    found = json.loads(toy_mesh.run("search", "尾翼", "-c", "cli-faiss", "--json").stdout)
+    assert "尾翼" in found["hits"][0]["text"]
+    assert toy_mesh.run("collections", "delete", "cli-faiss", "--yes").returncode == 0
+    passages = toy_mesh.run("export", "-c", notes, "--format", "passages", "-o", str(tmp_path / "p.json"), "--json")
+    assert json.loads(passages.stdout)["num_passages"] == len(texts)
+    (tmp_path / "one.json").write_text('["one"]')
+    refused = toy_mesh.run("import-faiss", str(file), str(tmp_path / "one.json"), "cli-faiss")
+    assert f"{len(texts)} vectors, the list 1 texts" in refused.stderr
+
+
 def test_a_failed_document_is_listed_and_makes_exit_code_1(toy_mesh: LiveMesh, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "good.txt").write_text("good")

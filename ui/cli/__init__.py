@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "generate": "ui.cli.generate:generate",
     "export": "ui.cli.export:export",
     "import": "ui.cli.import_:import_",
+    "import-faiss": "ui.cli.import_faiss:import_faiss",
     "reindex": "ui.cli.reindex:reindex",
     "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",

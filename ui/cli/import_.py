@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from clients.index import Job
+
 from . import show
 from .options import json_option
 from .progress import follow, meter, print_failures
@@ -22,7 +24,12 @@ def import_(session: Session, path: Path, name: str, as_json: bool) -> None:
     with session.mesh() as mesh:
         with meter() as told:
             job = mesh.index.import_collection(path, name, on_progress=told)
-        summary = follow([job])
+        finish(job, as_json=as_json)
+
+
+def finish(job: Job, *, as_json: bool) -> None:
+    """Show how a collection comes in, and what failed."""
+    summary = follow([job])
     if as_json:
         show.document(summary)
     else:

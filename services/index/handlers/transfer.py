@@ -8,8 +8,8 @@ from pathlib import Path
 
 from clients.errors import TooLarge
 from clients.index import JobRecord
+from clients.packed import Manifest
 from clients.transfer import EXPORT, IMPORT, PIECE_BYTES, Export, Exported, Import, Piece
-from services.index.packing import Manifest
 from services.service import Call, serves
 
 from .base import Handlers

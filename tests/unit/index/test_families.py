@@ -11,9 +11,9 @@ import pytest
 from clients import editing
 from clients import index as contract
 from clients.index import Chunking, Text
+from clients.packed import PackedChunk
 from clients.transfer import Export
 from services.index import schema
-from services.index.packing import PackedChunk
 from services.index.schema import FAMILIES, MIGRATIONS, Database
 from services.index.unpacking import CHUNKS, _lines, _opened
 
