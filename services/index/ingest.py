@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Literal
 
-from clients.errors import BadRequest, RagqError, StoreAway
+from clients.errors import BadRequest, ModelNotLoaded, NotFound, RagqError, StoreAway
 from clients.wire import Clock
 
 from .attempts import FIX, MAX_TRIES, REASON
@@ -179,9 +179,7 @@ class Ingest(Labour):
                     raise error
                 self._embed_all(job, shelf, own)
             except RagqError as reason:
-                self._catalog.documents.fail(
-                    id_, reason.message, reason.help or "retry the document when that is mended"
-                )
+                self._catalog.documents.fail(id_, reason.message, _cure(shelf, reason))
 
     def _embed_all(self, job: OpenJob, shelf: Shelf, batch: Sequence[Stored]) -> None:
         maker = self._catalog.maker(shelf)
@@ -217,6 +215,14 @@ class Ingest(Labour):
     def _wait_for_store(self, job: OpenJob, error: StoreAway) -> None:
         """Nothing is lost: the vectors are on record, and the next turn tries again."""
         self._catalog.jobs.note(job.id, f"waiting for the vector store: {error.message}")
+
+
+def _cure(shelf: Shelf, reason: RagqError) -> str:
+    """What to do about a document that could not be embedded."""
+    if shelf.model and isinstance(reason, NotFound | ModelNotLoaded):
+        again = f"ragq reindex {shelf.name} gives the collection another model"
+        return f"{reason.help}; or {again}" if reason.help else again
+    return reason.help or "retry the document when that is mended"
 
 
 def check_model(shelf: Shelf, model: str, dimension: int) -> None:

@@ -268,6 +268,7 @@ def test_a_collection_whose_model_is_gone_says_so_and_is_searched_by_words(desk:
     job = desk.add_and_wait(FACTS[1])
     assert job.status == "failed"
     assert "'other-model' is on this machine" in job.failures[0].reason
+    assert job.failures[0].fix.endswith("or ragq reindex papers gives the collection another model")
     with pytest.raises(NotFound, match="other-model"):
         desk.search("whales", "dense")
     hits = desk.search("whales")
