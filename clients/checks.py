@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from .config import Config, Face, Index, Service, Web
+from .config import Ask, Config, Face, Index, Service, Web
 from .endpoint import Endpoint, is_loopback
 from .errors import ConfigError
 
 Problem = tuple[str, str, str]
 MAX_PORT = 65535
 _DATABASE = re.compile(r"[a-z0-9][a-z0-9_-]{2,59}")
+MAX_TEMPERATURE, MAX_PENALTY = 2.0, 2.0
 _AT_LEAST: dict[str, float] = {
     "llm.threads": 0,
     "llm.embed.max_tokens": 0,
@@ -39,6 +40,7 @@ _AT_LEAST: dict[str, float] = {
 def problems(config: Config) -> Iterator[Problem]:
     """Each thing that cannot work: its dotted key, why, and what to do (maybe '')."""
     yield from _ranges(config)
+    yield from _asking(config.ask)
     yield from _web(config.index.web)
     yield from _store(config.index)
     yield from _workers(config)
@@ -60,9 +62,18 @@ def _ranges(config: Config) -> Iterator[Problem]:
     for key in ("index.parse_timeout_s", "index.ocr_timeout_s"):
         if not (seconds := _number(config, key)) > 0:
             yield key, f"{seconds:g} is not a time; seconds above 0", ""
-    for name, value in (("threshold_low", config.ask.threshold_low), ("threshold", config.ask.threshold)):
+
+
+def _asking(ask: Ask) -> Iterator[Problem]:
+    for name, value in (("threshold_low", ask.threshold_low), ("threshold", ask.threshold)):
         if not 0 <= value <= 1:
             yield f"ask.{name}", f"{value:g} is outside 0..1", ""
+
+    if not 0 <= ask.temperature <= MAX_TEMPERATURE:
+        yield "ask.temperature", f"{ask.temperature:g} is outside 0..{MAX_TEMPERATURE:g}", ""
+    for name in ("presence_penalty", "frequency_penalty"):
+        if not abs(penalty := getattr(ask, name)) <= MAX_PENALTY:
+            yield f"ask.{name}", f"{penalty:g} is outside {-MAX_PENALTY:g}..{MAX_PENALTY:g}", ""
 
 
 def _store(index: Index) -> Iterator[Problem]:

@@ -245,6 +245,10 @@ class Ask:
         threshold_low: 0 to ``threshold``; below it the collection lacks the answer, between the two a second search
             by words is tried.
         anyway: answer even where the collection lacks the answer; such an answer is marked as not grounded.
+        instructions: what a model that writes is told beside its rules, such as a role or a tone.
+        absent: what is said where the collection lacks the answer; empty says why, in ragq's words.
+        temperature: of a written answer; 0 takes the likeliest word each time.
+        presence_penalty, frequency_penalty: -2 to 2; above 0 a written answer repeats itself less.
     """
 
     rounds: int = 6
@@ -256,7 +260,12 @@ class Ask:
     threshold: float = 0.5
     threshold_low: float = 0.2
     anyway: bool = False
+    instructions: str = ""
+    absent: str = ""
     max_tokens: int = 384
+    temperature: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     language: Literal["auto", "en", "zh"] = "auto"
 
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import wording
 from .answers import Answer, AnswerKind, Citation, Decision, Delta, Event, Rewritten, Round, Sources
@@ -210,13 +211,19 @@ def _generated(asking: _Asking, passages: list[Hit], writer: ModelInfo) -> Gener
     else:
         turns = wording.conversation(asking.question, passages, asking.history, asking.settings)
     began = time.monotonic()
-    with asking.llm.generate(turns, stream=True, max_tokens=asking.settings.max_tokens) as stream:
+    with asking.llm.generate(turns, stream=True, **_controls(asking.settings)) as stream:
         for token in stream:
             asking.timings.setdefault("first_token", time.monotonic() - began)
             yield Delta(token.text)
         text = stream.reply.text
     asking.timings["generate"] = time.monotonic() - began
     return text.rstrip()
+
+
+def _controls(settings: Ask) -> dict[str, Any]:
+    """How the model is to write; what is 0 stays the model's own."""
+    given = {name: getattr(settings, name) for name in ("temperature", "presence_penalty", "frequency_penalty")}
+    return {"max_tokens": settings.max_tokens, **{name: value for name, value in given.items() if value}}
 
 
 def _with_true_markers(text: str, num_passages: int) -> str:

@@ -71,7 +71,9 @@ def language(question: str, settings: Ask) -> str:
 
 
 def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decision, settings: Ask) -> str:
-    """What to say when the collection lacks the answer, and why."""
+    """What to say when the collection lacks the answer, and why; or what the settings say instead."""
+    if settings.absent:
+        return settings.absent
     is_known = hits or decision.cause in ("empty", "pending")
     words = ABSENT[decision.cause or "irrelevant"] if is_known else ABSENT["nothing"]
     more = PENDING if decision.num_pending and decision.cause != "pending" else NONE
@@ -91,6 +93,8 @@ def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decisi
 def conversation(question: str, passages: Sequence[Hit], history: Sequence[Round], settings: Ask) -> list[Message]:
     """The turns to send to a chat model: rules, earlier rounds, passages and question."""
     rules = (STRICT if settings.mode == "strict" else HELPFUL)[language(question, settings)]
+    if settings.instructions:
+        rules = f"{rules}\n\n{settings.instructions}"
     numbered = "\n\n".join(f"[{i}] {hit.text}" for i, hit in enumerate(passages, 1))
     turns = [Message("system", rules)]
     for earlier in history:
@@ -105,4 +109,5 @@ def short_conversation(question: str, passages: Sequence[Hit], settings: Ask) ->
     the rules. Citations are set afterwards, by what backs its sentences.
     """
     text = "\n\n".join(hit.text for hit in passages)
-    return [Message("user", BRIEF[language(question, settings)].format(passages=text, question=question))]
+    turn = Message("user", BRIEF[language(question, settings)].format(passages=text, question=question))
+    return [Message("system", settings.instructions), turn] if settings.instructions else [turn]

@@ -34,6 +34,11 @@ class AskOptions:
     threshold: float | None = None
     threshold_low: float | None = None
     anyway: bool | None = None
+    instructions: str | None = None
+    absent: str | None = None
+    temperature: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def _switch_language() -> None:
 
 def _keep_in_url() -> None:
     tab = session.tab()
-    session.write_url(collection=tab.collection, chat=tab.chat_id)
+    session.write_url(collection=tab.collection, chat=tab.chat_id, ask=tab.wishes.address())
     if tab.written.get("lang"):
         session.write_url(lang=tab.language)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 
 from clients.mesh import Events, Ragq
 
 from .exchanges import Exchange, exchange_of, rounds_of
 from .runs import Run, Runs
+from .wishes import Wishes
 
 
 class Desk:
@@ -17,13 +19,15 @@ class Desk:
         self.mesh = mesh
         self.runs = Runs(mesh.index.save_turn)
 
-    def ask(self, chat_id: str, collection: str, question: str) -> Run:
+    def ask(self, chat_id: str, collection: str, question: str, wishes: Wishes) -> Run:
         """Begin an answer that goes on whoever watches; Busy when the chat waits for one already."""
-        return self.runs.start(chat_id, question, collection, lambda: self._events(chat_id, collection, question))
+        events = partial(self._events, chat_id, collection, question, wishes)
+        return self.runs.start(chat_id, question, collection, events)
 
-    def _events(self, chat_id: str, collection: str, question: str) -> Events:
-        history = rounds_of(self.exchanges(chat_id), self.mesh.config.ask.rounds)
-        return self.mesh.ask(collection, question, history, stream=True)
+    def _events(self, chat_id: str, collection: str, question: str, wishes: Wishes) -> Events:
+        rounds = self.mesh.config.ask.rounds if wishes.rounds is None else wishes.rounds
+        history = rounds_of(self.exchanges(chat_id), rounds)
+        return self.mesh.ask(collection, question, history, stream=True, **wishes.options())
 
     def exchanges(self, chat_id: str) -> list[Exchange]:
         """The stored rounds of a chat, oldest first."""

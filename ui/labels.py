@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .words import chat, ingest, library, retrieval, shell
+from .words import chat, ingest, library, retrieval, shell, wishes
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
-TABLE: dict[str, tuple[str, str]] = shell.TABLE | chat.TABLE | library.TABLE | ingest.TABLE | retrieval.TABLE
+PARTS = (shell, chat, wishes, library, ingest, retrieval)
+TABLE: dict[str, tuple[str, str]] = {key: texts for part in PARTS for key, texts in part.TABLE.items()}
 
 
 @dataclass(frozen=True, slots=True)

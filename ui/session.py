@@ -22,6 +22,7 @@ from .trials import Finds, Trial
 from .views.collections import chosen
 from .views.health import state_of
 from .views.passage import Target
+from .wishes import Wishes, wishes_of
 
 TIMEOUT_S = 20.0
 STATUS_TIMEOUT_S = 1.0
@@ -42,6 +43,7 @@ class Tab:
         web_query, web_found: the last web search, and what it found.
         written: the URL's values as this tab last wrote them.
         trial, finds: what is tried on the page of retrieval tests, and what was found; None before the first visit.
+        wishes, num_wishes: how questions are to be answered; a new number gives the fields back their defaults.
     """
 
     language: Language = "en"
@@ -55,6 +57,8 @@ class Tab:
     written: dict[str, str] = field(default_factory=dict)
     trial: Trial | None = None
     finds: Finds = field(default_factory=Finds)
+    wishes: Wishes = field(default_factory=Wishes)
+    num_wishes: int = 0
 
 
 def tab() -> Tab:
@@ -85,6 +89,8 @@ def read_url() -> None:
     held = tab()
     held.collection = synced(held.collection, held.written.get("collection", ""), st.query_params.get("collection", ""))
     held.chat_id = synced(held.chat_id, held.written.get("chat", ""), st.query_params.get("chat", ""))
+    wished = synced(held.wishes.address(), held.written.get("ask", ""), st.query_params.get("ask", ""))
+    held.wishes = wishes_of(wished)
     language = synced(held.language, held.written.get("lang", ""), st.query_params.get("lang", ""))
     held.language = next((known for known in LANGUAGES if known == language), held.language)
 

@@ -15,6 +15,7 @@ from clients.answers import Route
 from clients.index import HitScore, JobStatus, Mode, Status, Strategy
 from clients.ways import Way
 from ui.labels import LANGUAGES, TABLE, Labels, language_of
+from ui.parts.wishes import ANSWERS, MODES
 from ui.questions import SUGGESTIONS
 from ui.views.marking import FIGURES
 
@@ -64,6 +65,9 @@ FAMILIES = {
     "retrieval.way.": [str(Way(mode, rerank)) for mode in get_args(Mode) for rerank in (False, True)],
     "retrieval.route.": get_args(Route),
     "hit.": ["dense", "keyword"],
+    "wishes.answer.": ANSWERS,
+    "wishes.mode.": MODES,
+    "wishes.": ["absent", "absent_hint", "instructions", "instructions_hint", "presence_penalty", "frequency_penalty"],
     "marking.": ["right", "wrong"],
     "figure.": FIGURES,
     "service.": ["index", "llm", "tuning"],

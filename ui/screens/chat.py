@@ -15,6 +15,7 @@ from ui.labels import Labels
 from ui.parts.banner import failure
 from ui.parts.drawer import drawer
 from ui.parts.prose import prose
+from ui.parts.wishes import wishes
 from ui.prose import escaped, shortened
 from ui.questions import SUGGESTIONS
 from ui.runs import Run
@@ -114,7 +115,7 @@ def _asked() -> None:
 def _ask(question: str, collection: str) -> None:
     tab = session.tab()
     chat_id = tab.chat_id or new_chat_id()
-    session.desk().ask(chat_id, collection, question)
+    session.desk().ask(chat_id, collection, question, tab.wishes)
     tab.chat_id = chat_id
 
 
@@ -209,7 +210,9 @@ def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> Non
     with st.container(border=True):
         st.markdown(f":material/search_off: **{words('chat.absent')}**")
         if exchange.decision:
-            st.text(absent_reason(exchange.decision, exchange.hits, words))
+            own = session.tab().wishes.absent or session.desk().mesh.config.ask.absent
+            is_own = bool(own) and exchange.text == own
+            st.text(own if is_own else absent_reason(exchange.decision, exchange.hits, words))
         if said.targets:
             show = partial(_open, said.targets[0])
             label = words("chat.closest", document=shortened(said.targets[0].document, view.MAX_NAME_CHARS))
@@ -234,6 +237,7 @@ def _chats(words: Labels) -> None:
             disabled=is_fresh,
             width="stretch",
         )
+        wishes(words)
         try:
             chats = session.desk().mesh.index.chats()[:MAX_CHATS]
         except RagqError:  # the page itself says that the Index service is away

@@ -101,6 +101,7 @@ class Model:
     fails_at: int = -1
     turns: list[Message] = field(default_factory=list)
     tokens: Tokens | None = None
+    controls: dict[str, Any] = field(default_factory=dict)
     extracted: list[str] = field(default_factory=list)
 
     def extract(self, question: str, passages: Sequence[str], max_sentences: int) -> list[Sentence]:
@@ -113,9 +114,10 @@ class Model:
         embed = ModelInfo("embed", "e5", "openvino")
         return [embed, self.generator] if self.generator else [embed]
 
-    def generate(self, turns: list[Message], *, stream: bool, max_tokens: int) -> Tokens:
+    def generate(self, turns: list[Message], *, stream: bool, **controls: Any) -> Tokens:
         assert stream
-        assert max_tokens > 0
+        assert controls["max_tokens"] > 0
+        self.controls = controls
         self.turns = turns
         self.tokens = Tokens(self.writes, self.fails_at)
         return self.tokens
@@ -275,6 +277,22 @@ def test_a_search_whose_half_failed_does_not_claim_that_the_answer_is_missing() 
     answer = answer_of(Library(halved), Model(score=0.1))
     assert (answer.decision.route, answer.decision.cause) == ("absent", "incomplete")
     assert "cannot be said now" in answer.text
+
+
+def test_what_is_said_without_an_answer_can_be_set() -> None:
+    assert answer_of(Library(POOR), Model(score=0.1), absent="Call the desk.").text == "Call the desk."
+
+
+def test_instructions_and_penalties_reach_the_model_that_writes() -> None:
+    model = Model()
+    answer_of(Library(), model, answer="written", instructions="Be formal.", temperature=0.5, frequency_penalty=0.3)
+    assert model.turns[0].role == "system"
+    assert model.turns[0].content.endswith("Be formal.")
+    assert model.controls == {"max_tokens": 384, "temperature": 0.5, "frequency_penalty": 0.3}
+    small = Model(generator=ModelInfo("generate", "smollm2-135m-instruct", "openvino"))
+    answer_of(Library(), small, answer="written", instructions="Be formal.")
+    assert [turn.role for turn in small.turns] == ["system", "user"]
+    assert small.controls == {"max_tokens": 384}
 
 
 @pytest.mark.parametrize("how", ["extractive", "written"])
