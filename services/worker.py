@@ -166,8 +166,7 @@ class Worker:
         """Tell the proxies that this worker serves other methods than before."""
         self._is_renewed = False
         self._handling.renew()
-        methods, elsewhere = self._handling.names, self.service.elsewhere()
-        self._ready = replace(self._ready, methods=methods, elsewhere=elsewhere)
+        self._ready = replace(self._ready, methods=self._handling.names, elsewhere=self.service.elsewhere())
         for line in self._lines:
             if line.is_known:
                 line.offer(replace(self._ready, slots=line.share))

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,16 @@ from types import FrameType
 
 from clients.settings import TOP_LEVEL, Loaded
 from clients.sources import ENV_NOT_KEYS, is_key
+from services.index.stores.whereabouts import Whereabouts
 from services.launching import orders, ports, provision
 from services.launching.home import Home
 from services.launching.keyring import Keyring
-from services.launching.liaison import Liaison
+from services.launching.liaison import Liaison, Stuck
 from services.launching.notices import Notices
 from services.launching.readiness import Answered, Part, connected, watch
-from services.launching.roles import Role
+from services.launching.roles import Role, Stage
 from services.launching.screen import Screen
+from services.launching.store_watch import StoreWatch
 from services.launching.supervisor import Supervisor
 from services.processes.logs import LogFile, ToFile
 
@@ -129,7 +132,8 @@ class _Run:
         try:
             self.supervisor.start()
             watch(self.plan.parts, self.supervisor.events.put, self.began, done)
-            with Liaison(self.plan.fronts, partial(connected, self.loaded.config), self.supervisor.events.put):
+            hear = self.supervisor.events.put
+            with Liaison(self.plan.fronts, partial(connected, self.loaded.config), hear), self._watched_store(hear):
                 is_ready = self._until_ready()
                 if is_ready or not self.plan.is_strict:
                     self._until_stopped()
@@ -138,6 +142,11 @@ class _Run:
             self.screen.calm()
             is_clean = self._end()
         return self._exit_code(is_clean=is_clean)
+
+    def _watched_store(self, hear: Callable[[Stuck], None]) -> AbstractContextManager[object]:
+        """Look after the server of the vectors, if one runs here."""
+        runs = any(seat.role.stage is Stage.STORE for seat in self.supervisor.seats)
+        return StoreWatch(Whereabouts(self.loaded.config.home), hear) if runs else nullcontext()
 
     def _until_ready(self) -> bool:
         """Show each part as it answers; whether all did."""

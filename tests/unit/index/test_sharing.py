@@ -25,6 +25,8 @@ from services.index.service import READING, IndexService
 from services.index.stores import server as protocol
 from services.index.storing import server_of
 from services.index.triggers import NUMBERED
+from services.launching import store_watch
+from services.launching.liaison import Stuck
 from tests.served import Server
 from tests.unit.index.conftest import TOY, Desk, InProcess
 
@@ -281,3 +283,20 @@ def test_a_calibration_is_read_by_a_follower(desks: Callable[..., Desk]) -> None
     leader, follower = desks(), desks()
     leader.add_and_wait(TEXTS[0])
     assert follower.call(calibration.CALIBRATION, contract.CollectionName("papers")).calibrations == []
+
+
+def test_a_server_that_stands_still_is_told_to_whoever_can_start_it_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_watch, "INTERVAL_S", 0.05)
+    monkeypatch.setattr(store_watch, "ANSWER_S", 0.5)
+    heard: list[Stuck] = []
+    with store_watch.StoreWatch(server.where, heard.append, max_silent_s=1.0):
+        time.sleep(1.5)
+        assert heard == []
+        server.pause()
+        deadline = time.monotonic() + 20
+        while not heard:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert heard[0] == Stuck(server.process.pid)
