@@ -1,10 +1,11 @@
 """What does a query of the vector stores cost, next to Chroma asked directly, and does it find the nearest?
 
-    python benchmarks/index.py [--sizes 10000,100000] [--rounds 5] [--seconds 1.0]
+    python benchmarks/index.py [--sizes 10000,100000] [--rounds 5] [--seconds 1.0] [--chroma-store]
 
 Vectors of 384 dimensions in clusters of about a hundred; questions are vectors of the set with as much noise again. One
 thread for linear algebra; callers are threads of this process. Figures are CPU milliseconds of the whole process per
-query, medians of interleaved rounds, and recall@10 against a search of everything in float64.
+query, medians of interleaved rounds, and recall@10 against a search of everything in float64. Chroma asked directly has
+its own defaults. The stores in memory are as they serve: a scan of small collections, a graph of large ones.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from services.index.stores.base import unit_rows  # noqa: E402
-from services.index.stores.chroma import ChromaStore  # noqa: E402
-from services.index.stores.exact import ExactStore  # noqa: E402
+from services.index.stores.base import Among, VectorStore, unit_rows  # noqa: E402
+from services.index.stores.chroma import ADD_BATCH, ChromaStore  # noqa: E402
+from services.index.stores.exact import MAX_VECTORS, ExactStore  # noqa: E402
+from services.index.stores.graphs import GraphStore  # noqa: E402
+from services.index.stores.memory import MemoryStore  # noqa: E402
 
 DIMENSION = 384
 CLUSTER = 100
@@ -98,28 +102,57 @@ def measured(way: Way, questions: np.ndarray, seconds: float) -> Cost:
     return Cost(1000 * spent / sum(counts), 1000 * wall * way.num_callers / sum(counts))
 
 
-def ways(chroma: ChromaStore, exact: ExactStore, some: Sequence[str]) -> Iterator[Way]:
-    """Chroma's own query, this project's store over it, and the copy in memory."""
-    direct = chroma._collection(NAME)  # noqa: SLF001
+def ways(peer: Any, stores: Mapping[str, VectorStore], some: Sequence[str]) -> Iterator[Way]:
+    """Chroma's own query, and those of this project's stores."""
 
     def asked(question: np.ndarray, **more: object) -> list[str]:
-        return list(direct.query(query_embeddings=question, n_results=TOP, include=["distances"], **more)["ids"][0])
+        return list(peer.query(query_embeddings=question, n_results=TOP, include=["distances"], **more)["ids"][0])
 
     for is_filtered in (False, True):
-        among = list(some) if is_filtered else None
-        more = {"ids": among} if is_filtered else {}
-        asks: dict[str, Ask] = {
-            "chroma directly": lambda question, more=more: asked(question, **more),
-            "ChromaStore": lambda question, among=among: _ids(chroma, question, among),
-            "ExactStore": lambda question, among=among: _ids(exact, question, among),
-        }
+        more = {"ids": list(some)} if is_filtered else {}
+        among = Among(some) if is_filtered else None
+        asks: dict[str, Ask] = {"chroma directly": lambda question, more=more: asked(question, **more)}
+        for name, store in stores.items():
+            asks[name] = lambda question, store=store, among=among: _ids(store, question, among)
         for name, ask in asks.items():
             for num_callers in (1, 8):
                 yield Way(name, ask, num_callers, is_filtered)
 
 
-def _ids(store: ChromaStore | ExactStore, question: np.ndarray, among: list[str] | None) -> list[str]:
+def _ids(store: VectorStore, question: np.ndarray, among: Among | None) -> list[str]:
     return [near.id for near in store.query(NAME, question, TOP, among)[0]]
+
+
+def opened(home: Path, ids: Sequence[str], rows: np.ndarray, has_chroma: bool) -> Iterator[tuple[str, VectorStore]]:
+    """The store in memory that serves so many vectors, full and ready, and this project's Chroma if wanted."""
+    graph = GraphStore(MemoryStore())
+    store: VectorStore = ExactStore(graph)
+    made = [("in memory", store), *([("ChromaStore", ChromaStore(home / "own"))] if has_chroma else [])]
+    for name, each in made:
+        each.open()
+        each.create(NAME)
+        began = time.process_time()
+        each.upsert(NAME, ids, rows)
+        if name == "in memory" and len(ids) > MAX_VECTORS:
+            each.query(NAME, rows[:1], TOP)
+            while not graph.is_ready(NAME):
+                time.sleep(0.1)
+        print(f"{name}: {time.process_time() - began:.1f} CPU seconds to build for {len(ids)} vectors", flush=True)
+        yield name, each
+
+
+def chroma(home: Path, ids: Sequence[str], rows: np.ndarray) -> Any:
+    """A collection of Chroma with its defaults, full."""
+    import chromadb
+    from chromadb.config import Settings
+
+    client = chromadb.PersistentClient(str(home), settings=Settings(anonymized_telemetry=False))
+    peer = client.create_collection(NAME, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None)
+    began = time.process_time()
+    for at in range(0, len(ids), ADD_BATCH):
+        peer.upsert(ids=list(ids[at : at + ADD_BATCH]), embeddings=rows[at : at + ADD_BATCH])
+    print(f"chroma: {time.process_time() - began:.1f} CPU seconds to build for {len(ids)} vectors", flush=True)
+    return peer
 
 
 def recall(way: Way, questions: np.ndarray, wanted: Sequence[set[str]]) -> float:
@@ -128,18 +161,14 @@ def recall(way: Way, questions: np.ndarray, wanted: Sequence[set[str]]) -> float
     return found / (TOP * len(wanted))
 
 
-def report(count: int, rounds: int, seconds: float) -> Iterator[str]:
+def report(count: int, rounds: int, seconds: float, has_chroma: bool) -> Iterator[str]:
     """A Markdown table for one size."""
     rows, questions = made(count)
     ids = [f"v{i}" for i in range(count)]
     chosen = np.random.default_rng(1).choice(count, int(count * FILTERED_SHARE), replace=False)
     with tempfile.TemporaryDirectory() as home:
-        chroma = ChromaStore(Path(home) / "chroma")
-        exact = ExactStore(chroma, max_vectors=count)
-        exact.open()
-        exact.create(NAME)
-        exact.upsert(NAME, ids, rows)
-        all_ways = list(ways(chroma, exact, [ids[i] for i in chosen]))
+        stores = dict(opened(Path(home), ids, rows, has_chroma))
+        all_ways = list(ways(chroma(Path(home) / "peer", ids, rows), stores, [ids[i] for i in chosen]))
         few = questions[:50]
         wanted = {False: truth(rows, few, np.arange(count)), True: truth(rows, few, chosen)}
         recalls = [recall(way, few, wanted[way.is_filtered]) for way in all_ways]
@@ -158,7 +187,8 @@ def report(count: int, rounds: int, seconds: float) -> Iterator[str]:
             cpu, wall = median(c.cpu_ms for c in own), median(c.wall_ms for c in own)
             kind = "10 %" if way.is_filtered else "none"
             yield f"| {way.name} | {way.num_callers} | {kind} | {cpu:.2f} | {ratio:.2f} | {wall:.2f} | {share:.3f} |"
-        exact.close()
+        for store in stores.values():
+            store.close()
 
 
 def main() -> None:
@@ -167,9 +197,10 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000,100000")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--chroma-store", action="store_true", help="this project's Chroma as well, which builds long")
     given = parser.parse_args()
     for size in map(int, given.sizes.split(",")):
-        for line in report(size, given.rounds, given.seconds):
+        for line in report(size, given.rounds, given.seconds, given.chroma_store):
             print(line, flush=True)
         print()
 

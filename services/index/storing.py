@@ -15,6 +15,7 @@ from .stores.chroma import ChromaStore
 from .stores.exact import ExactStore
 from .stores.exchange import Exchange
 from .stores.faiss import FaissStore
+from .stores.graphs import GraphStore
 from .stores.memory import MemoryStore
 from .stores.server import DEFAULT_DATABASE, ChromaServer
 from .stores.whereabouts import CURE, Whereabouts
@@ -30,7 +31,8 @@ def open_store(config: Config, catalog: Catalog) -> tuple[VectorStore, ChromaSer
 
 def _embedded(config: Config) -> VectorStore:
     if config.index.store == "chroma":
-        return ExactStore(ChromaStore(directory_of(config)))
+        graphs = GraphStore(ChromaStore(directory_of(config)), max_bytes=config.index.graph_mb << 20)
+        return ExactStore(graphs)
     return FaissStore(config.home / "faiss") if config.index.store == "faiss" else MemoryStore()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,39 @@ import pytest
 
 from clients.errors import BackendError, MissingExtra
 from services.index.lock import Locked
-from services.index.stores.base import VectorStore
+from services.index.stores.base import Near, VectorStore
 from services.index.stores.chroma import ChromaStore
 from services.index.stores.exact import ExactStore
 from services.index.stores.faiss import FaissStore
+from services.index.stores.graphs import GraphStore
 from services.index.stores.memory import MemoryStore
 from tests.served import Server
+
+
+class ReadyGraphs(GraphStore):
+    """Never lets the other store answer what a graph can answer."""
+
+    def query(
+        self, collection: str, vectors: np.ndarray, k: int, allowed: Sequence[str] | None = None
+    ) -> list[list[Near]]:
+        found = super().query(collection, vectors, k, allowed)
+        if not self.is_ready(collection) and self.count(collection) >= 2:
+            self._left_until.clear()
+            super().query(collection, vectors, k, allowed)
+            end = time.monotonic() + 20
+            while not self.is_ready(collection):
+                assert time.monotonic() < end
+                time.sleep(0.002)
+            found = super().query(collection, vectors, k, allowed)
+        return found
+
 
 MAKERS: dict[str, Callable[[Path], VectorStore]] = {
     "memory": lambda path: MemoryStore(),
     "chroma": ChromaStore,
     "exact": lambda path: ExactStore(ChromaStore(path)),
     "too large for exact": lambda path: ExactStore(ChromaStore(path), max_vectors=100),
+    "graph": lambda path: ReadyGraphs(ChromaStore(path), min_vectors=2),
     "faiss": FaissStore,
     "exact with little room": lambda path: ExactStore(MemoryStore(), max_bytes=DIMENSION * 4 * 150),
 }
@@ -58,6 +80,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     if request.param == "faiss":
         pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
+    if request.param == "graph":
+        pytest.importorskip("usearch", reason="pip install usearch")
     if request.param in SERVED:
         served = request.getfixturevalue("server").store(f"test-{uuid.uuid4().hex}")
         made = SERVED[request.param](served)

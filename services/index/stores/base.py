@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 
@@ -21,6 +21,62 @@ class Near:
 
     id: str
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Vectors that a store picked for a search among some ids.
+
+    Attributes:
+        holder: what they were picked from, and its version then.
+        columns: float32 [dim, n], of length one, in the order of ``ids``.
+    """
+
+    holder: object
+    version: int
+    ids: list[str]
+    columns: np.ndarray
+
+
+class Among(Sequence[str]):
+    """Ids that a search is limited to.
+
+    To find and to pick ten thousand vectors costs ten times what it costs to look at them, so a store leaves here what
+    it picked last: whoever searches among the same ids again keeps the object.
+    """
+
+    MAX_BYTES = 64 << 20
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = tuple(ids)
+        self._picked: Picked | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        return self.ids[place]
+
+    def picked(self, holder: object, version: int = 0) -> Picked | None:
+        """What was picked last, if it was from there and nothing has changed since."""
+        last = self._picked
+        return last if last is not None and last.holder is holder and last.version == version else None
+
+    def keep(self, picked: Picked) -> Picked:
+        """Keep it for the next search, unless it is too large."""
+        self._picked = picked if picked.columns.nbytes <= self.MAX_BYTES else None
+        return picked
+
+    @classmethod
+    def of(cls, ids: Sequence[str]) -> Among:
+        """The same object, or one for these ids."""
+        return ids if isinstance(ids, Among) else cls(ids)
 
 
 class VectorStore(Protocol):
@@ -57,7 +113,7 @@ class VectorStore(Protocol):
             collection: its name.
             vectors: the questions.
             k: how many; fewer come back when there are fewer.
-            allowed: only these ids may be found; all when None.
+            allowed: only these ids may be found; all when None. See `Among` for ids that are asked for again.
         """
 
     def count(self, collection: str) -> int:

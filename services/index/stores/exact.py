@@ -13,14 +13,12 @@ import numpy as np
 from clients.errors import BackendError
 from clients.wire import Clock
 
-from .base import Near, VectorStore, best, check_dimensions, unit_rows
+from .base import Among, Near, Picked, VectorStore, best, check_dimensions, unit_rows
 from .together import Together
 
 MAX_VECTORS = 20_000
 MAX_BYTES = 256 << 20
 KEPT_S = 60.0
-# Picking a column costs as much as looking at a hundred in their order.
-FEW = 100
 
 
 class ExactStore:
@@ -207,11 +205,14 @@ class _Table:
         questions = unit_rows(vectors)
         if allowed is None:
             return best(self.ids, questions @ self.columns, k)
+        among = Among.of(allowed)
+        picked = among.picked(self) or among.keep(self._picked(among.ids))
+        return best(picked.ids, questions @ picked.columns, k)
+
+    def _picked(self, allowed: Sequence[str]) -> Picked:
         ids = [id_ for id_ in allowed if id_ in self.places]
-        places = [self.places[id_] for id_ in ids]
-        is_few = len(ids) * FEW < len(self.ids)
-        scores = questions @ self.columns[:, places] if is_few else (questions @ self.columns)[:, places]
-        return best(ids, scores, k)
+        places = np.fromiter(map(self.places.__getitem__, ids), np.int64, len(ids))
+        return Picked(self, 0, ids, np.ascontiguousarray(self.columns[:, places]))
 
     def joined(self, ids: Sequence[str], vectors: np.ndarray) -> _Table:
         """With more vectors; those of the same ids are replaced."""
