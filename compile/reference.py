@@ -18,7 +18,7 @@ Reference = Callable[[np.ndarray], np.ndarray]
 
 
 def reference(source: Source, model: Shelved) -> Reference:
-    """A function from int32 [tokens] to what the task gives for them.
+    """A function from int32 [tokens], two at the least, to what the task gives for them.
 
     That is a vector [hidden] of length 1; the logit of yes less that of no, [1]; or logits [vocabulary] of the next
     token up to a common factor.
@@ -29,7 +29,7 @@ def reference(source: Source, model: Shelved) -> Reference:
     """
     if source.task == "rerank":
         scorer = OpenVINOYesNo(model, dtype="fp32")
-        return lambda ids: scorer.run([PreparedPair(ids)])
+        return lambda ids: scorer.run([PreparedPair(ids[1:], (int(ids[0]),))])
     embedder = OpenVINOCausalEmbedder(model, dtype="fp32")
 
     def vector(ids: np.ndarray) -> np.ndarray:

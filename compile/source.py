@@ -56,13 +56,13 @@ class Source:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
-    def settle(self, directory: Path, max_tokens: int, revision: str) -> None:
+    def settle(self, directory: Path, max_tokens: int, revision: str, bmodel: str = BMODEL) -> None:
         """Put the tokenizer, its settings and a card beside the bmodel."""
         for name in SETTINGS:
             if (self.path / name).is_file():
                 shutil.copyfile(self.path / name, directory / name)
         card = replace(
-            self.card, kind="bmodel", roles=ROLES[self.task], weights=BMODEL, gguf="", revision=revision,
+            self.card, kind="bmodel", roles=ROLES[self.task], weights=bmodel, gguf="", revision=revision,
             name=directory.name.lower(), source=str(self.path), max_tokens=min(self.card.max_tokens, max_tokens),
         )  # fmt: skip
         card.write(directory)

@@ -98,7 +98,7 @@ def _simulated(tools: Path | None) -> Options:
 def _texts(net: Net, vocabulary: int) -> list[np.ndarray]:
     """One for each row, the first as long as the net and each further one a little shorter."""
     rng = np.random.default_rng(net.tokens)
-    lengths = [max(1, net.tokens - 3 * row) for row in range(max(2, net.batch))][: net.batch if net.batch > 1 else 2]
+    lengths = [max(2, net.tokens - 3 * row) for row in range(max(2, net.batch))][: net.batch if net.batch > 1 else 2]
     return [rng.integers(0, vocabulary, length, dtype=np.int32) for length in lengths]
 
 

@@ -50,6 +50,8 @@ class Bundle:
         tokenizer_sha256: of ``tokenizer.json``.
         tool: what compiled it.
         file: name of the bmodel.
+        layout: ``ragq`` is what ``compile.convert`` makes; ``blocks`` is an older one, of graphs ``block_0`` and so on
+            that take 16-bit vectors, beside an ``embedding`` graph or an ``embedding.bin``, and an ``lm_head``.
     """
 
     task: Task
@@ -65,6 +67,7 @@ class Bundle:
     tokenizer_sha256: str = ""
     tool: str = ""
     file: str = BMODEL
+    layout: Literal["ragq", "blocks"] = "ragq"
 
     @property
     def max_tokens(self) -> int:

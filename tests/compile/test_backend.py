@@ -103,7 +103,7 @@ def test_the_expit_of_a_logit_is_the_share_of_yes_of_torch(driver, rerank_bundle
 
 def test_a_process_that_is_killed_is_an_error_and_comes_back(embed_bundle, tools, tmp_path):
     with made("embed", embed_bundle, "simulator", tools, tmp_path) as model:
-        (device,) = model._passes._devices
+        (device,) = model._passes._pool._devices
         os.kill(device._process.pid, signal.SIGKILL)
         with pytest.raises(BackendError, match="SOPHON device 0 ended with signal SIGKILL"):
             model.run([prepared(TEXTS[0])])

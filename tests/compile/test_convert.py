@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from clients.errors import AlreadyExists, BadRequest, ConfigError, ModelNotLoaded
 from compile import convert, verify
 from compile import tools as toolbox
+from compile.adopt import adopt, one_bmodel
 from compile.build import Wish, build
 from compile.compiler import mode_of
 from compile.convert import parse
@@ -20,6 +21,9 @@ from compile.stages import Stages
 from compile.tools import Tools, find
 from compile.weights import Weights, head_rows
 from services.llm.backends.causal import read_causal
+from services.llm.backends.sophon.port import Graph, Spec
+from services.models import Shelf
+from services.models.bundle import read_bundle
 from services.models.checkpoint import Checkpoint
 
 from . import checkpoints
@@ -108,3 +112,30 @@ def test_verify_tells_a_model_that_is_right_from_one_that_is_not(rerank_bundle, 
     result = CliRunner().invoke(verify.main, [str(rerank_bundle), *asked])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("ok   1 x 32 tokens: share of yes off by 0.0")
+
+
+def blocks(number: int) -> dict[str, Graph]:
+    """Graphs of the older layout, as a device shows them."""
+    states = Spec("input_states", (1, 512, checkpoints.HIDDEN), "bfloat16")
+    return {name: Graph(name, (states,), (states,)) for name in (f"block_{n}" for n in range(number))}
+
+
+def test_an_older_bmodel_of_blocks_is_described_as_it_is(tmp_path):
+    source = open_source(reranking_checkpoint(tmp_path / "checkpoint"))
+    bmodel = tmp_path / "older" / "qwen3_bf16_seq512.bmodel"
+    bmodel.parent.mkdir()
+    bmodel.write_bytes(b"x")
+    adopt(source, one_bmodel(bmodel.parent), blocks(checkpoints.LAYERS))
+    bundle = read_bundle(bmodel.parent)
+    assert bundle.nets[0].steps == ("block_0", "block_1")
+    assert (bundle.layout, bundle.file, bundle.dtype, bundle.answers) == ("blocks", bmodel.name, "bf16", (270, 272))
+    card = Shelf(tmp_path).locate(str(bmodel.parent)).card
+    assert (card.kind, card.weights, card.roles, card.max_tokens) == ("bmodel", bmodel.name, ("rerank",), 256)
+
+
+def test_a_bmodel_of_another_checkpoint_is_not_adopted(tmp_path):
+    source = open_source(reranking_checkpoint(tmp_path / "checkpoint"))
+    with pytest.raises(BadRequest, match="has 5 graphs block_N, and the checkpoint has 2 layers"):
+        adopt(source, tmp_path / "x.bmodel", blocks(5))
+    with pytest.raises(BadRequest, match="holds 0 files"):
+        one_bmodel(tmp_path)

@@ -64,7 +64,7 @@ def test_rerank_answers_with_the_shares_of_the_checkpoint(mesh, rerank_bundle):
     exact = OpenVINOYesNo(Shelved(RERANK, rerank_bundle.parent / "checkpoint", 0), dtype="fp32")
     logits = np.concatenate([exact.run([pair]) for pair in exact.prepare([(QUERY, text) for text in TEXTS])])
     wanted = dict(enumerate(1 / (1 + np.exp(-logits))))
-    for found in json.loads(done.stdout)["results"]:
+    for found in json.loads(done.stdout):
         assert found["score"] == pytest.approx(wanted[found["index"]], abs=0.02)
 
 

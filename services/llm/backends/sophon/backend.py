@@ -13,8 +13,9 @@ from services.models import Shelved
 from services.models.bundle import BUNDLE, Bundle, Task, read_bundle
 
 from .embedder import SophonEmbedder
+from .older import OlderPasses
 from .options import read_options
-from .passes import Passes
+from .passes import Outputs, Passes
 from .scorer import SophonYesNo
 from .writer import SophonWriter
 
@@ -30,7 +31,7 @@ class Sophon:
     def embedder(self, settings: Model, site: Site) -> Embedder:
         """A Qwen3-Embedding or its like."""
 
-        def made(model: Shelved, bundle: Bundle, passes: Passes) -> Embedder:
+        def made(model: Shelved, bundle: Bundle, passes: Outputs) -> Embedder:
             return SophonEmbedder(model, bundle, passes, max_tokens=settings.max_tokens)
 
         return _open(settings, site, "embed", "embed", made)
@@ -38,7 +39,7 @@ class Sophon:
     def scorer(self, settings: Model, site: Site) -> Scorer:
         """A Qwen3-Reranker or its like."""
 
-        def made(model: Shelved, bundle: Bundle, passes: Passes) -> Scorer:
+        def made(model: Shelved, bundle: Bundle, passes: Outputs) -> Scorer:
             return SophonYesNo(model, bundle, passes, max_tokens=settings.max_tokens)
 
         return _open(settings, site, "rerank", "rerank", made)
@@ -46,13 +47,13 @@ class Sophon:
     def generator(self, settings: Model, site: Site) -> Generator:
         """A model that tells the next token, reading all before it each time."""
 
-        def made(model: Shelved, bundle: Bundle, passes: Passes) -> Generator:
+        def made(model: Shelved, bundle: Bundle, passes: Outputs) -> Generator:
             return SophonWriter(model, bundle, passes, max_tokens=settings.max_tokens)
 
         return _open(settings, site, "generate", "next", made)
 
 
-def _open(settings: Model, site: Site, role: str, task: Task, made: Callable[[Shelved, Bundle, Passes], T]) -> T:
+def _open(settings: Model, site: Site, role: str, task: Task, made: Callable[[Shelved, Bundle, Outputs], T]) -> T:
     """A model of that task on its devices; they are let go of when it cannot be made."""
     options = read_options(settings, role)
     model = site.shelf.locate(settings.name)
@@ -63,7 +64,8 @@ def _open(settings: Model, site: Site, role: str, task: Task, made: Callable[[Sh
         raise ConfigError(
             f"llm.{role}.name: '{settings.name}' was compiled for the task {bundle.task}, not {task}", help=COMPILE
         )
-    passes = Passes(bundle, model.path / bundle.file, options, site.cache.parent)
+    kind = OlderPasses if bundle.layout == "blocks" else Passes
+    passes = kind(bundle, model.path / bundle.file, options, site.cache.parent)
     try:
         return made(model, bundle, passes)
     except RagqError:

@@ -13,7 +13,7 @@ from services.llm.backends.last_token import LastTokenPrompt
 from services.models import Shelved
 from services.models.bundle import Bundle
 
-from .passes import Passes
+from .passes import Outputs
 
 
 class SophonEmbedder:
@@ -29,7 +29,7 @@ class SophonEmbedder:
         BadRequest: the tokenizer cannot be read.
     """
 
-    def __init__(self, model: Shelved, bundle: Bundle, passes: Passes, *, max_tokens: int = 0) -> None:
+    def __init__(self, model: Shelved, bundle: Bundle, passes: Outputs, *, max_tokens: int = 0) -> None:
         self.card = model.card
         limit = min(max_tokens or bundle.max_tokens, bundle.max_tokens)
         self._prompt = LastTokenPrompt(model.path, model.card, max_tokens=limit)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
+from typing import Protocol
 
 import numpy as np
 
@@ -16,8 +15,40 @@ from .device import Device
 from .inputs import fixed
 from .options import Options
 from .plan import plan
+from .pool import Pool
 
 IDS, LAST = "input_ids", "last_index"
+
+
+class Outputs(Protocol):
+    """A compiled model, however it is cut into graphs.
+
+    Attributes:
+        num_devices: passes that run at a time.
+    """
+
+    num_devices: int
+
+    @property
+    def budget_tokens(self) -> int:
+        """Tokens that a pass can hold with more than one text in it; 1 where every text goes alone."""
+        ...
+
+    def outputs(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """What the model gives for each text, float32 [n, width].
+
+        Args:
+            texts: int32 [num_tokens] each.
+
+        Raises:
+            TooLarge: a text is longer than the longest net.
+            BackendError: the device failed, or gave no numbers.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the devices."""
+        ...
 
 
 class Passes:
@@ -39,49 +70,28 @@ class Passes:
 
     def __init__(self, bundle: Bundle, bmodel: Path, options: Options, home: Path) -> None:
         self._nets = bundle.nets
-        self._devices: list[Device] = []
-        with ExitStack() as undo:
-            undo.callback(self.close)
-            for place in options.places(bmodel, home):
-                self._devices.append(Device(place, options.timeout_s))
-                _prepare(self._devices[-1], bundle, bmodel)
-            undo.pop_all()
-        self.num_devices = len(self._devices)
-        self._free: SimpleQueue[Device] = SimpleQueue()
-        for device in self._devices:
-            self._free.put(device)
+        places = options.places(bmodel, home)
+        self._pool = Pool(places, options.timeout_s, lambda device: _prepare(device, bundle, bmodel))
+        self.num_devices = len(self._pool)
 
     @property
     def budget_tokens(self) -> int:
-        """Tokens that a pass can hold with more than one text in it; 1 where every text goes alone."""
+        """As ``Outputs.budget_tokens``."""
         return max((net.batch * net.tokens for net in self._nets if net.batch > 1), default=1)
 
     def outputs(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """What the model gives for each text, float32 [n, width].
-
-        Args:
-            texts: int32 [num_tokens] each.
-
-        Raises:
-            TooLarge: a text is longer than the longest net.
-            BackendError: the device failed, or gave no numbers.
-        """
+        """As ``Outputs.outputs``."""
         found: list[np.ndarray | None] = [None] * len(texts)
-        device = self._free.get()
-        try:
+        with self._pool.taken() as device:
             for one in plan(self._nets, [len(text) for text in texts]):
                 rows = self._pass(device, one.net, [texts[row] for row in one.rows])
                 for row, output in zip(one.rows, rows, strict=False):
                     found[row] = output
-        finally:
-            self._free.put(device)
         return np.stack([row for row in found if row is not None])
 
     def close(self) -> None:
         """End the processes of the devices."""
-        for device in self._devices:
-            device.close()
-        self._devices.clear()
+        self._pool.close()
 
     def _pass(self, device: Device, net: Net, texts: Sequence[np.ndarray]) -> np.ndarray:
         ids = np.zeros((net.batch, net.tokens), np.int32)

@@ -86,7 +86,7 @@ class Sail:
         for name in graphs:
             graph, inputs = self.graphs[name], dict(self._inputs[name])
             for spec in graph.inputs:
-                if spec.name in arrays:
+                if spec.name in arrays and (before is None or spec is not graph.inputs[0]):
                     inputs[spec.name].update_data(arrays[spec.name])
             if before is not None:
                 inputs[graph.inputs[0].name] = before

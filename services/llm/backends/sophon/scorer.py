@@ -14,7 +14,7 @@ from services.llm.backends.yes_no import YesNoPrompt
 from services.models import Shelved
 from services.models.bundle import Bundle
 
-from .passes import Passes
+from .passes import Outputs
 
 
 class SophonYesNo:
@@ -35,7 +35,7 @@ class SophonYesNo:
 
     kind: ScoreKind = "logit"
 
-    def __init__(self, model: Shelved, bundle: Bundle, passes: Passes, *, max_tokens: int = 0) -> None:
+    def __init__(self, model: Shelved, bundle: Bundle, passes: Outputs, *, max_tokens: int = 0) -> None:
         self.card = model.card
         limit = min(max_tokens or bundle.max_tokens, bundle.max_tokens)
         is_qwen3 = read_causal(model.path).type == "qwen3"

@@ -21,7 +21,7 @@ from services.models import Shelved
 from services.models.bundle import Bundle
 from services.service import Call
 
-from .passes import Passes
+from .passes import Outputs
 
 CONTROLS = (
     controls.SAMPLING | controls.PENALTIES | controls.TEMPLATES | controls.STOPS | controls.BEAMS | {"ban_tokens"}
@@ -41,7 +41,7 @@ class SophonWriter:
         BadRequest: a file of the tokenizer cannot be read.
     """
 
-    def __init__(self, model: Shelved, bundle: Bundle, passes: Passes, *, max_tokens: int = 0) -> None:
+    def __init__(self, model: Shelved, bundle: Bundle, passes: Outputs, *, max_tokens: int = 0) -> None:
         self.card = model.card
         self._passes = passes
         self._context = min(max_tokens or bundle.max_tokens, bundle.max_tokens)
@@ -71,7 +71,7 @@ class SophonWriter:
 class _Reader:
     """An answer as it grows, in as many branches as are searched."""
 
-    def __init__(self, passes: Passes) -> None:
+    def __init__(self, passes: Outputs) -> None:
         self._passes = passes
         self._texts: list[list[int]] = []
 
