@@ -43,6 +43,28 @@ def mesh(tmp_path: Path) -> Iterator[LiveMesh]:
         live.stop()
 
 
+def test_another_worker_finishes_the_reindex_of_a_leader_that_is_killed(tmp_path: Path) -> None:
+    live = start_mesh(tmp_path, merged(TOY, {"index": {"store": "chroma-server", "num_workers": 2}}))
+    try:
+        live.wait_ready()
+        client = live.client()
+        client.index.add("notes", texts=NOTES, chunking=Chunking(by_line=True)).wait(WAIT_S)
+        asker = Asker(live.client(), "notes", [note.text for note in NOTES[::50]])
+        with asker.asking():
+            job = client.index.reindex("notes", NEW)
+            until(job, stands_at("embedding anew"))
+            assert job.record.status not in FINISHED, "the kill came too late"
+            (leader,) = (w for w in client.client("index").status().workers if w.note.startswith("leads"))
+            os.kill(leader.pid, signal.SIGKILL)
+            until(job, lambda record: record.status in FINISHED)
+            assert job.record.status == "succeeded"
+            assert everything_agrees(client)
+        assert asker.wrong == []
+        assert (asker.models[0], asker.models[-1], asker.num_changes) == (OLD, NEW, 1)
+    finally:
+        live.stop()
+
+
 def kill(client: Ragq, whom: str) -> None:
     """Kill -9 one process of the mesh."""
     status = client.client(whom.rpartition(" ")[2]).status()

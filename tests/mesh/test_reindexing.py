@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,23 @@ NOTES = notes(1500)
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
-    mesh = start_mesh(tmp_path_factory.mktemp("reindexing"), merged(TOY, {"index": {"store": "chroma"}}))
+    with started(tmp_path_factory.mktemp("alone"), {"index": {"store": "chroma"}}) as mesh:
+        yield mesh
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
+    """Three index workers of which one leads, over a server of vectors, and two workers with models."""
+    index = {"store": "chroma-server", "num_workers": 3}
+    with started(tmp_path_factory.mktemp("shared"), {"index": index, "llm": {"num_workers": 2}}) as mesh:
+        client = mesh.client().client("index")
+        until(lambda: len(client.status().workers) == 3, 60)
+        yield mesh
+
+
+@contextmanager
+def started(directory: Path, settings: dict[str, Any]) -> Iterator[LiveMesh]:
+    mesh = start_mesh(directory, merged(TOY, settings))
     try:
         mesh.wait_ready()
         yield mesh
@@ -35,12 +52,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
 
 @pytest.fixture(scope="module")
 def mesh(live: LiveMesh) -> Ragq:
-    client = live.client(timeout_s=60.0)
-    client.index.add("notes", texts=NOTES[:1400], chunking=Chunking(by_line=True)).wait(120)
-    return client
+    return live.client(timeout_s=60.0)
 
 
-def test_no_search_is_wrong_or_empty_while_the_model_changes(live: LiveMesh, mesh: Ragq) -> None:
+def test_no_search_is_wrong_or_empty_while_the_model_changes(live: LiveMesh) -> None:
+    changes(live)
+
+
+def test_no_search_of_several_workers_is_wrong_or_empty_while_the_model_changes(shared: LiveMesh) -> None:
+    changes(shared)
+
+
+def changes(live: LiveMesh) -> None:
+    """There and back again, under searches, while documents come in."""
+    mesh = live.client(timeout_s=60.0)
+    mesh.index.add("notes", texts=NOTES[:1400], chunking=Chunking(by_line=True)).wait(120)
     askers = [Asker(live.client(timeout_s=60.0), "notes", [note.text for note in NOTES[n:1400:50]]) for n in range(3)]
     with ExitStack() as all_the_time:
         for asker in askers:
