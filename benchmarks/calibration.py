@@ -36,10 +36,12 @@ EASY_AIM, ERROR_AIM = 0.95, 0.10
 
 
 def smaller(beir: Beir, size: int, num_claims: int) -> Beir:
-    """Some claims, the documents that answer them, and others up to ``size``."""
+    """Some claims, the documents that answer them, and others up to ``size``; 0 keeps every document."""
     chosen = sorted(beir.queries)
     random.Random(SEED).shuffle(chosen)
     queries = {key: beir.queries[key] for key in chosen[: num_claims or None]}
+    if not size:
+        return replace(beir, queries=queries)
     answering = [beir.judgements[key] for key in queries]
     gold = {document for judged in answering for document, grade in judged.items() if grade > 0}
     relevant = {document for judged in beir.judgements.values() for document in judged}
@@ -52,7 +54,7 @@ def smaller(beir: Beir, size: int, num_claims: int) -> Beir:
 def measured(mesh: Ragq, data: Path, size: int, num_claims: int) -> tuple[str, list[Case], list[Calibration]]:
     """The collection, its cases, and what was fitted for each target."""
     beir = read_beir(data / "scifact")
-    beir = smaller(beir, size or len(beir.corpus), num_claims)
+    beir = smaller(beir, size, num_claims)
     models = mesh.llm.models()
     name = collection_name(beir, next(m.name for m in models if m.role == "embed"))
     fill(mesh, name, beir)

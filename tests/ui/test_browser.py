@@ -222,7 +222,7 @@ def test_a_service_that_dies_shows_a_banner_and_comes_back(page: object, mesh: R
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible(timeout=WAIT_MS)
 
 
-def test_a_retrieval_test_is_tried_kept_by_a_reload_and_opens_a_hit(page: object) -> None:
+def test_a_retrieval_test_is_tried_marked_kept_by_a_reload_and_opens_a_hit(page: object) -> None:
     page.get_by_role("link", name="Retrieval test").click()
     page.get_by_role("textbox").fill("Does ragq need a graphics card?")
     page.get_by_role("button", name="Search", exact=True).click()
@@ -232,9 +232,13 @@ def test_a_retrieval_test_is_tried_kept_by_a_reload_and_opens_a_hit(page: object
     expect(page.get_by_text("Meaning", exact=True)).to_have_count(1, timeout=WAIT_MS)
     wait_for(lambda: "k=1&" in page.url + "&" and "ways=" in page.url)
 
+    page.locator(".st-key-right-0-keyword-1 button").locator("visible=true").first.click()
+    expect(page.get_by_text("1 right, 0 wrong").first).to_be_visible(timeout=WAIT_MS)
+
     page.reload()
     expect(page.get_by_role("heading", name="Does ragq need a graphics card?")).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("1 hits")).to_have_count(3, timeout=WAIT_MS)
+    expect(page.get_by_text("1 right, 0 wrong").first).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("button", name="1 · faq.md").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("It runs on the processor.")
 
