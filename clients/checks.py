@@ -60,7 +60,7 @@ def _ranges(config: Config) -> Iterator[Problem]:
             f"{config.index.overlap} must be smaller than index.chunk_size ({config.index.chunk_size})",
             "",
         )
-    for key in ("index.parse_timeout_s", "index.ocr_timeout_s"):
+    for key in ("index.parse_timeout_s", "index.ocr_timeout_s", "index.watch_s"):
         if not (seconds := _number(config, key)) > 0:
             yield key, f"{seconds:g} is not a time; seconds above 0", ""
 

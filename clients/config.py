@@ -157,6 +157,7 @@ class Index(Service):
         max_pages: longer documents are refused with the reason.
         graph_mb: memory for copies of collections of more than 20,000 chunks, which are searched faster then.
         parse_timeout_s: a file that takes longer fails with the reason.
+        watch_s: how often followed directories are looked at.
         ocr: read pages and files that are pictures where the extra ``ocr`` is installed, or never.
         ocr_pages: documents with more pages to recognise fail with the reason.
         ocr_timeout_s: a page that takes longer to recognise fails its document with the reason.
@@ -178,6 +179,7 @@ class Index(Service):
     max_pages: int = 5000
     graph_mb: int = 1024
     parse_timeout_s: float = 300.0
+    watch_s: float = 5.0
     ocr: Literal["auto", "never"] = "auto"
     ocr_pages: int = 500
     ocr_timeout_s: float = 120.0

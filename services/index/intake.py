@@ -38,18 +38,33 @@ def listed(paths: Sequence[str], roots: Sequence[str]) -> list[Listed]:
         NotFound: nothing is there.
         BadRequest: no files, or too many.
     """
-    allowed = [Path(root).expanduser().resolve() for root in roots]
-    if not allowed:
-        raise Forbidden(
-            "no directories of the service's disk are open to adding",
-            help="set index.roots in ragq.yml, or upload the files",
-        )
+    allowed = _allowed(roots)
     files = [file for path in paths for file in _walk(_inside(Path(path), allowed), allowed)]
     if not files:
         raise BadRequest("there are no files at " + ", ".join(paths), help="hidden files are left out")
     if len(files) > MAX_FILES:
         raise BadRequest(f"{len(files)} files; {MAX_FILES} can be added in one job", help="add directories one by one")
     return files
+
+
+def listed_path(path: str, roots: Sequence[str]) -> Path:
+    """A path that may be listed, without links.
+
+    Raises:
+        Forbidden: no roots are set, or it leads out of them.
+        NotFound: nothing is there.
+    """
+    return _inside(Path(path), _allowed(roots))
+
+
+def _allowed(roots: Sequence[str]) -> list[Path]:
+    allowed = [Path(root).expanduser().resolve() for root in roots]
+    if not allowed:
+        raise Forbidden(
+            "no directories of the service's disk are open to adding",
+            help="set index.roots in ragq.yml, or upload the files",
+        )
+    return allowed
 
 
 def _inside(path: Path, allowed: Sequence[Path]) -> Path:
@@ -96,7 +111,7 @@ class Intake:
     def take(self, job: OpenJob, source: Source) -> None:
         """Take one file in; what cannot be taken counts as failed in the job, with the reason."""
         try:
-            content = self._content(Path(source.path), source.name)
+            content = self.content(Path(source.path), source.name)
         except OSError as error:
             self._catalog.items.fail(
                 source.key, f"the file cannot be read: {error.strerror}", "check that it is still there"
@@ -112,7 +127,15 @@ class Intake:
         """Let go of contents that no document has any more."""
         self._originals.forget(digests)
 
-    def _content(self, path: Path, name: str) -> bytes:
+    def content(self, path: Path, name: str) -> bytes:
+        """The bytes of a file that may come in.
+
+        Raises:
+            OSError: it cannot be read.
+            Forbidden: it is not below the allowed directories, or leads out of them.
+            TooLarge: above the limit.
+            Unreadable: nobody reads its format.
+        """
         if not _is_below(path.resolve(), self._roots):
             raise Forbidden(
                 "the file now leads out of the directories that may be added", help="set index.roots in ragq.yml"

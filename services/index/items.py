@@ -58,6 +58,14 @@ class Items:
         """Whether an item still waits; not when its job was cancelled meanwhile."""
         return tx.execute("SELECT 1 FROM job_items WHERE key = ? AND outcome = ''", (key,)).fetchone() is not None
 
+    def refuse(self, tx: sqlite3.Connection, job_id: str, name: str, size_bytes: int, reason: str, fix: str) -> None:
+        """Add a file that cannot be taken in, with the reason."""
+        tx.execute(
+            """INSERT INTO job_items (job_id, name, size_bytes, outcome, reason, fix)
+            VALUES (?, ?, ?, 'failed', ?, ?)""",
+            (job_id, name, size_bytes, reason, fix),
+        )
+
     def fail(self, key: int, reason: str, fix: str) -> None:
         """A file or page could not be taken in."""
         with self._database.write() as tx:

@@ -14,6 +14,7 @@ from .catalog import Catalog
 from .checkup import Examiner
 from .editing import Editor
 from .embedding import LLM, Embedding
+from .following import Follower
 from .ingest import Ingest
 from .intake import Intake
 from .keeping import Keeper
@@ -35,7 +36,9 @@ from .sharing import SharedKeywordIndexes
 from .stores.base import VectorStore
 from .stores.server import ChromaServer
 from .storing import open_store
+from .takeover import Takeover
 from .unpacking import Unpacker
+from .watches import WatchRecords
 from .web.gathering import Gatherer
 from .web.opening import Opener
 from .web.taking import Taking
@@ -70,6 +73,7 @@ class Parts:
     ingest: Ingest
     opener: Opener
     gatherer: Gatherer
+    follower: Follower
     keeper: Keeper | None
 
     def start(self) -> None:
@@ -78,9 +82,11 @@ class Parts:
             self.keeper.start()
         self.ingest.start()
         self.gatherer.start()
+        self.follower.start()
 
     def close(self) -> None:
         """End the ingest after its step, and close everything."""
+        self.follower.stop()
         self.gatherer.stop()
         self.ingest.stop()
         if self.keeper is not None:
@@ -178,9 +184,10 @@ def _joined(
     rest = Rest()
     embedding = Embedding(bulk, time.monotonic, rest.wait)
     reindexer = Reindexer(catalog, publisher, llm, embedding, time.monotonic)
+    intake = Intake(catalog, originals, config.index, max_bytes)
     ingest = Ingest(
         catalog,
-        Intake(catalog, originals, config.index, max_bytes),
+        intake,
         Preparer(
             database, catalog.documents, originals, Scanner(parser, Scans(database), config.index, time.monotonic)
         ),
@@ -190,6 +197,7 @@ def _joined(
         rest,
         time.monotonic,
     )
+    watches = WatchRecords(database, catalog.documents, time.time)
     opener, gathering = Opener(config.index.web), Rest()
     taking = Taking(catalog, originals, publisher, opener, config.index.web.tries, gathering.wait, time.time)
     return Parts(
@@ -212,6 +220,14 @@ def _joined(
         ingest=ingest,
         opener=opener,
         gatherer=Gatherer(catalog, taking, gathering, rest.wake, time.monotonic),
+        follower=Follower(
+            watches,
+            Takeover(catalog, watches, intake, originals, publisher),
+            config.index,
+            Rest(),
+            rest.wake,
+            time.monotonic,
+        ),
         keeper=Keeper(catalog, keeps, publisher, Rest()) if keeps else None,
     )
 

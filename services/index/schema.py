@@ -147,7 +147,35 @@ TRIED = """
 CREATE TABLE attempts (
     document_id TEXT PRIMARY KEY REFERENCES documents(id) ON DELETE CASCADE, tries INTEGER NOT NULL) WITHOUT ROWID;
 """
-MIGRATIONS = (FIRST, EDITS, SHARED, FITTED, PAGES, STRATEGIES, MEASURES, GENERATIONS, SCANS, NUMBERED, FAMILIES, TRIED)
+# Directories that are followed, and the files in them as they were taken over.
+FOLLOWED = """
+CREATE TABLE watches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, collection_id INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE,
+    path TEXT NOT NULL, removes INTEGER NOT NULL, size INTEGER NOT NULL, overlap INTEGER NOT NULL,
+    by_line INTEGER NOT NULL, strategy TEXT NOT NULL, num_waiting INTEGER NOT NULL DEFAULT 0,
+    checked_at REAL NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL,
+    UNIQUE (collection_id, path));
+CREATE TABLE watched_files (
+    watch_id INTEGER NOT NULL REFERENCES watches(id) ON DELETE CASCADE, path TEXT NOT NULL,
+    mtime_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL, document_id TEXT NOT NULL, is_own INTEGER NOT NULL,
+    former TEXT NOT NULL, PRIMARY KEY (watch_id, path)) WITHOUT ROWID;
+CREATE INDEX watched_documents ON watched_files(document_id);
+"""
+MIGRATIONS = (
+    FIRST,
+    EDITS,
+    SHARED,
+    FITTED,
+    PAGES,
+    STRATEGIES,
+    MEASURES,
+    GENERATIONS,
+    SCANS,
+    NUMBERED,
+    FAMILIES,
+    TRIED,
+    FOLLOWED,
+)
 log = logging.getLogger(__name__)
 
 

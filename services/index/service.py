@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, ClassVar
 
-from clients import calibration, pages
+from clients import calibration, pages, watching
 from clients import index as contract
 from clients.client import Client, connect
 from clients.config import Config
@@ -28,6 +28,7 @@ from .handlers.pages import PageHandlers
 from .handlers.reindexing import ReindexHandlers
 from .handlers.testsets import TestSetHandlers
 from .handlers.transfer import TransferHandlers
+from .handlers.watching import WatchHandlers
 from .handlers.web import WebHandlers
 from .leading import LOOK_S, Succession
 from .parts import Parts, follow_parts, lock_of, open_parts
@@ -39,6 +40,7 @@ FORMER_S = 120.0
 READING = (
     contract.COLLECTIONS, contract.DOCUMENTS, contract.DOCUMENT, contract.CHUNKS, contract.PASSAGE, contract.SEARCH,
     contract.CHAT, contract.CHATS, contract.JOB, contract.JOBS, calibration.CALIBRATION, pages.PAGE_IMAGE,
+    watching.WATCHES,
 )  # fmt: skip
 
 
@@ -52,6 +54,7 @@ class IndexService(
     ReindexHandlers,
     TransferHandlers,
     PageHandlers,
+    WatchHandlers,
     WebHandlers,
     Service,
 ):

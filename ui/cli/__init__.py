@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "export": "ui.cli.export:export",
     "import": "ui.cli.import_:import_",
     "import-faiss": "ui.cli.import_faiss:import_faiss",
+    "watch": "ui.cli.watch:watch",
     "reindex": "ui.cli.reindex:reindex",
     "fsck": "ui.cli.fsck:fsck",
     "eval": "ui.cli.evaluate:evaluate",
