@@ -48,6 +48,7 @@ class Library:
     num_documents: int = 0
     num_ready: int = 0
     num_cancelled: int = 0
+    model: str = ""
 
     def calibrations(self, collection: str) -> list[Calibration]:
         if collection == "gone":
@@ -55,7 +56,7 @@ class Library:
         return self.fitted
 
     def collections(self) -> list[Collection]:
-        return [Collection("drones", "", num_chunks=self.num_chunks, num_documents=self.num_documents)]
+        return [Collection("drones", "", self.model, num_chunks=self.num_chunks, num_documents=self.num_documents)]
 
     def documents(self, collection: str, *, status: str, limit: int) -> Documents:
         return Documents([], {"ready": self.num_ready, "cancelled": self.num_cancelled}[status])
@@ -338,6 +339,14 @@ def test_a_calibration_of_other_models_is_not_used_and_the_note_says_so() -> Non
     (note,) = answer.notes
     assert "it was fitted to bge-m3" in note
     assert "ragq calibrate -c drones" in note
+
+
+def test_a_calibration_holds_for_the_model_that_made_the_collections_vectors_not_for_the_one_that_serves() -> None:
+    answer = answer_of(Library(GOOD, fitted=[FITTED], model="older-embed"), Model())
+    assert not answer.decision.calibrated
+    assert "now there are older-embed and" in answer.notes[0]
+    serving = next(model.name for model in Model().models() if model.role == "embed")
+    assert answer_of(Library(GOOD, fitted=[FITTED], model=serving), Model()).decision.calibrated
 
 
 def test_passages_that_are_not_worth_it_are_not_shown_to_the_model() -> None:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.process
 
 SUBJECTS = ("whales", "bees", "herons", "bridges", "lamps", "ferries", "violins", "glaciers", "comets", "looms")
 NOTES = [Text(f"{n}.txt", f"Note {n} tells what {SUBJECTS[n % 10]} do{n} in place{n} at hour{n}.") for n in range(200)]
-STORES = ["memory", "chroma"]
+STORES = ["memory", "chroma", "faiss"]
 
 
 @pytest.fixture
@@ -46,6 +46,8 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 @pytest.fixture(params=STORES)
 def desk(serving: Serving, request: pytest.FixtureRequest) -> Desk:
     """200 notes and a footer that every one of them has, embedded by the former model."""
+    if request.param == "faiss":
+        pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
     desk = serving.desk(request.param)
     notes = [Text(note.name, f"{note.text}\nAll rights reserved.") for note in NOTES]
     assert desk.add_and_wait(*notes, chunking=Chunking(by_line=True)).num_done == len(NOTES)
