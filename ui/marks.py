@@ -8,6 +8,7 @@ from typing import Literal
 from clients.index import Hit
 from clients.relevance import is_relevant
 from clients.testsets import Question, Relevant
+from ui.exchanges import Exchange
 
 Mark = Literal["right", "wrong", ""]
 
@@ -39,3 +40,21 @@ def with_abstaining(question: Question) -> Question:
 def says_something(question: Question) -> bool:
     """Whether it is worth keeping."""
     return bool(question.relevant or question.answer or question.must_abstain)
+
+
+def with_verdict(question: Question, exchange: Exchange, *, is_good: bool) -> Question:
+    """The question after a person liked its answer or did not: what it cited is right, or wrong.
+
+    An answer that says that there is none was right to refuse, or not.
+    """
+    answer = exchange.answer
+    if answer is None:
+        return question
+    if answer.kind == "none":
+        return question if question.must_abstain == is_good else with_abstaining(question)
+    cited = {citation.chunk_id for citation in answer.citations}
+    mark: Mark = "right" if is_good else "wrong"
+    for hit in exchange.hits:
+        if hit.chunk_id in cited and mark_of(question, hit) != mark:
+            question = with_mark(question, hit, mark)
+    return question

@@ -12,7 +12,7 @@ from clients import Ragq
 from clients.calibration import Estimate
 from clients.index import Hit
 from clients.testsets import Question, Relevant, Run
-from tests.ui.pages import opened, query, shown_everywhere
+from tests.ui.pages import opened, query, shown_everywhere, until
 from ui.labels import LANGUAGES, Labels, Language
 from ui.marks import mark_of, with_abstaining, with_mark
 from ui.views import marking as view
@@ -97,6 +97,38 @@ def test_the_questions_of_a_set_are_tried_again_and_taken_out_and_its_runs_are_s
     assert app.subheader[0].value.replace("\\", "") == "Which port?"
     click(app, "drop-question-0")
     assert [one.text for one in fresh.index.questions("mine")] == [QUESTION]
+
+
+@live_page
+@pytest.mark.mesh
+def test_a_thumb_on_an_answer_makes_a_question_of_the_test_set(fresh: Ragq) -> None:
+    app = answered(QUESTION)
+    key = f"{query(app, 'chat')}-0-feedback"
+    app.feedback(key=key).set_value(1).run()
+    assert not app.exception
+    (kept,) = fresh.index.questions(FIRST)
+    assert (kept.text, kept.relevant[0].document, kept.relevant[0].grade) == (QUESTION, "faq.md", 1)
+    app.feedback(key=key).set_value(0).run()
+    (kept,) = fresh.index.questions(FIRST)
+    assert {one.grade for one in kept.relevant} == {0}
+
+
+@live_page
+@pytest.mark.mesh
+def test_a_thumb_on_a_refusal_says_whether_it_was_right_to_refuse(fresh: Ragq) -> None:
+    app = answered("Which zebra won yesterday's marathon?")
+    key = f"{query(app, 'chat')}-0-feedback"
+    app.feedback(key=key).set_value(1).run()
+    assert [one.must_abstain for one in fresh.index.questions(FIRST)] == [True]
+    app.feedback(key=key).set_value(0).run()
+    assert not app.exception
+    assert fresh.index.questions(FIRST) == []
+
+
+def answered(question: str) -> AppTest:
+    app = opened()
+    app.chat_input[0].set_value(question).run()
+    return until(app, lambda app: not app.chat_input[0].disabled)
 
 
 def test_a_mark_is_read_back_from_the_question_it_was_put_into() -> None:

@@ -14,6 +14,7 @@ from ui.exchanges import Exchange
 from ui.labels import Labels
 from ui.parts.banner import failure
 from ui.parts.drawer import drawer
+from ui.parts.feedback import feedback
 from ui.parts.prose import prose
 from ui.parts.wishes import wishes
 from ui.prose import escaped, shortened
@@ -170,6 +171,7 @@ def _answer(exchange: Exchange, key: str, words: Labels) -> None:
         _text(said, f"{key}-text")
         _sources(said, key)
         _footnote(said, key, words)
+    feedback(exchange, key, words)
     with st.expander(words("why.title"), type="compact"):
         _text(view.why(exchange, words), f"{key}-why")
 

@@ -50,6 +50,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "marking.state": ("在“{name}”中：{told}", "In “{name}”: {told}"),
     "marking.counts": ("{right} 段正确，{wrong} 段错误", "{right} right, {wrong} wrong"),
     "marking.no_answer": ("资料里没有答案", "no answer in the documents"),
+    "marking.kept": ("已保存到测试集“{name}”", "Kept in the test set “{name}”"),
     "marking.more": ("还有 {count} 个", "{count} more"),
     "marking.measure": ("测量这个知识库：", "Measure this knowledge base by it:"),
     "marking.again": ("再试这个问题", "Try this question again"),
