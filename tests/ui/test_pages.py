@@ -282,6 +282,19 @@ def test_a_path_must_lie_below_an_allowed_root(mesh: Ragq, live: LiveMesh) -> No
     until(app, lambda app: mesh.index.documents("paths", status="ready").total == 1)
 
 
+def test_a_directory_is_followed_and_let_go(mesh: Ragq, live: LiveMesh) -> None:
+    mesh.index.create_collection("followed", exist_ok=True)
+    app = opened("ingest", collection="followed")
+    app.checkbox(key="follow").check()
+    app.text_area(key="paths").set_value(str(live.config.parent / "files")).run()
+    app.button(key="add-path").click().run()
+    (watch,) = mesh.index.watches()
+    until(app, lambda app: any("1 files, 0 waiting" in each.value for each in app.markdown))
+    app.button(key=f"unwatch-{watch.id}").click().run()
+    assert mesh.index.watches() == []
+    assert mesh.index.documents("followed").total == 1
+
+
 def test_pages_of_a_web_search_are_chosen_and_added(mesh: Ragq) -> None:
     mesh.index.create_collection("web", exist_ok=True)
     app = opened("ingest", collection="web")

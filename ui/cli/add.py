@@ -15,6 +15,7 @@ from clients.mesh import Ragq
 from clients.web import MAX_RESULTS
 
 from . import show
+from .keepup import KeepUp
 from .options import json_option, standard_input
 from .progress import Summary, follow, meter, print_failures
 from .session import Session
@@ -61,6 +62,7 @@ class Started:
 @click.option("--results", type=click.IntRange(1, MAX_RESULTS), default=5, show_default=True, help="Pages to find.")
 @click.option("--yes", is_flag=True, help="Add what the web search finds without asking.")
 @click.option("--no-wait", is_flag=True, help="Return when everything is handed over; print the job's id.")
+@click.option("--watch", is_flag=True, help="Go on: send what is new or changed in the paths, until Ctrl-C.")
 @click.option(
     "--follow", "followed", multiple=True, metavar="JOB", help="Show the progress of a job that runs already."
 )
@@ -86,6 +88,9 @@ def add(
         if followed:
             started = Started([mesh.index.job(job_id) for job_id in followed])
         else:
+            if settings.pop("watch"):
+                _keep_up(mesh, paths, collection, settings)
+                return
             started = _start(mesh, paths, collection, settings)
         if no_wait:
             _print_jobs(started.jobs, as_json)
@@ -93,6 +98,21 @@ def add(
             _finish(started.jobs, as_json)
     if started.left_out:
         raise SystemExit(1)
+
+
+def _keep_up(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: Mapping[str, object]) -> None:
+    """Send what changes until Ctrl-C."""
+    _, urls = parted(paths)
+    if not paths or not collection or urls or "-" in paths or settings["web_search"]:
+        raise click.UsageError("--watch goes with files and directories, and --collection NAME")
+    include = settings["include"]
+    assert isinstance(include, tuple)
+    collect(paths, include)
+    click.echo(f"following {', '.join(paths)}; Ctrl-C ends it", err=True)
+    try:
+        KeepUp(mesh, collection, paths, include, _chunking(mesh, settings)).run()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _start(mesh: Ragq, paths: Sequence[str], collection: str | None, settings: Mapping[str, object]) -> Started:

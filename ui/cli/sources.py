@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clients.errors import BadRequest, NotFound
@@ -25,6 +25,15 @@ class Files(Mapping[str, bytes]):
     def num_bytes(self) -> int:
         """Bytes of all files, as the disk says now."""
         return sum(path.stat().st_size for path in self._paths.values())
+
+    @property
+    def paths(self) -> Mapping[str, Path]:
+        """Where each lies."""
+        return self._paths
+
+    def only(self, names: Iterable[str]) -> Files:
+        """Some of the files."""
+        return Files({name: self._paths[name] for name in names})
 
     def parts(self, num_files: int) -> list[Files]:
         """The same files, at most ``num_files`` in each part."""

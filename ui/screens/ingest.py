@@ -17,6 +17,7 @@ from ui import session
 from ui.labels import Labels
 from ui.parts import jobs
 from ui.parts.banner import banner
+from ui.parts.watches import watches
 from ui.prose import escaped, shortened
 from ui.views import ingest as view
 from ui.views.collections import title_of
@@ -232,12 +233,31 @@ def _path(collection: Collection, words: Labels) -> None:
     outside = view.first_outside(paths, roots)
     if outside:
         st.error(escaped(words("ingest.outside", path=outside)), icon=":material/error:")
+    follows = st.checkbox(words("ingest.follow"), key="follow", help=words("ingest.follow_help"))
     chunking = _cut(words, "path")
     is_ready = bool(paths) and not outside and chunking is not None
     if st.button(words("ingest.add"), type="primary", icon=":material/add:", disabled=not is_ready, key="add-path"):
         assert chunking is not None
-        if _done(lambda: session.desk().mesh.index.add(collection.name, paths=paths, chunking=chunking), words):
+        add = _follow if follows else _add
+        if add(collection.name, paths, chunking, words):
             st.rerun()
+    watches(collection.name)
+
+
+def _add(collection: str, paths: list[str], chunking: Chunking, words: Labels) -> bool:
+    return _done(lambda: session.desk().mesh.index.add(collection, paths=paths, chunking=chunking), words)
+
+
+def _follow(collection: str, paths: list[str], chunking: Chunking, words: Labels) -> bool:
+    """Whether the paths are followed; says why not."""
+    try:
+        for path in paths:
+            session.desk().mesh.index.watch(collection, path, chunking=chunking)
+    except RagqError as error:
+        banner(Banner(words("banner.failed", message=error.message), error.help))
+        return False
+    st.toast(words("ingest.followed"), icon=":material/check:")
+    return True
 
 
 page()
