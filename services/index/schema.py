@@ -208,6 +208,8 @@ class Database:
         try:
             self._writer = self._connect()
             self._migrate()
+            if not is_owner:
+                self._writer.execute("PRAGMA query_only = ON")
         except sqlite3.DatabaseError as error:
             self.close()
             raise BackendError(

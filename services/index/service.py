@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, ClassVar
 
-from clients import calibration, pages, watching
+from clients import calibration, pages, testsets, watching
 from clients import index as contract
 from clients.client import Client, connect
 from clients.config import Config
@@ -40,7 +40,7 @@ FORMER_S = 120.0
 READING = (
     contract.COLLECTIONS, contract.DOCUMENTS, contract.DOCUMENT, contract.CHUNKS, contract.PASSAGE, contract.SEARCH,
     contract.CHAT, contract.CHATS, contract.JOB, contract.JOBS, calibration.CALIBRATION, pages.PAGE_IMAGE,
-    watching.WATCHES,
+    watching.WATCHES, testsets.TESTSETS, testsets.QUESTIONS, testsets.RUNS,
 )  # fmt: skip
 
 

@@ -128,6 +128,8 @@ class Exchange:
         message = f"the vector store's server is away: {why}"
         if took_too_long:
             self._away = (self._clock() + REST_S, message)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return StoreAway(message, help="name the certificate of its authority in the variable SSL_CERT_FILE")
         return StoreAway(message, help=self._cure)
 
     def _refused(self, status: int, answer: bytes) -> Exception:

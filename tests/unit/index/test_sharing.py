@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from clients import calibration, editing
+from clients import editing, pages, testsets
 from clients import index as contract
 from clients.client import Client
 from clients.config import Config, Index
-from clients.errors import BackendError, StoreAway
+from clients.errors import BackendError, BadRequest, NotFound, StoreAway
 from clients.greetings import LEGACY
 from clients.llm import LLMClient
+from clients.wire import Nothing
 from services.index import schema
 from services.index.lock import DirectoryLock
 from services.index.parts import follow_parts
@@ -279,10 +282,34 @@ def _is_whole(desk: Desk, server: Server) -> bool:
     return all(store.ids(shelf.store_key) == catalog.documents.entries.wanted(shelf.id) for shelf in catalog.shelves())
 
 
-def test_a_calibration_is_read_by_a_follower(desks: Callable[..., Desk]) -> None:
+REQUESTS: dict[str, Any] = {
+    "index.documents": contract.ListDocuments("papers"),
+    "index.search": contract.Search("papers", "tells of subject"),
+    "index.calibration": contract.CollectionName("papers"),
+    "index.questions": testsets.QuestionPage("none"),
+    "index.runs": testsets.SetName("none"),
+    "index.chat": contract.ChatId("none"),
+}
+
+
+def test_every_method_of_a_follower_only_reads(desks: Callable[..., Desk]) -> None:
     leader, follower = desks(), desks()
-    leader.add_and_wait(TEXTS[0])
-    assert follower.call(calibration.CALIBRATION, contract.CollectionName("papers")).calibrations == []
+    job = leader.add_and_wait(TEXTS[0])
+    (document,) = leader.documents().documents
+    chunk = leader.call(contract.CHUNKS, contract.ListChunks(document.id)).chunks[0]
+    about = {
+        **REQUESTS,
+        "index.job": contract.JobId(job.id),
+        "index.document": contract.DocumentId(document.id),
+        "index.chunks": contract.ListChunks(document.id),
+        "index.passage": contract.ChunkId(chunk.id),
+        "index.page_image": pages.PageOf(document.id, 1),
+    }
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        follower.service._parts.catalog.changes.touch(1)
+    for method in READING:
+        with suppress(BadRequest, NotFound):  # there is no such page, and no such test set
+            follower.call(method, about.get(method.name, Nothing()))
 
 
 def test_a_server_that_stands_still_is_told_to_whoever_can_start_it_again(
