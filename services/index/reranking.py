@@ -50,7 +50,8 @@ class Reranking:
     """Asks the LLM service to score the first candidates again, as many as fit into two seconds.
 
     How long a character takes is learned from the calls; a reranker that is missing or failed is
-    left alone for half a minute.
+    left alone for half a minute. One that was too slow for any is taken to be twice as fast each half
+    a minute, until it is asked again: what kept the machine busy may be over.
     """
 
     def __init__(self, llm: LLM, clock: Clock) -> None:
@@ -60,6 +61,7 @@ class Reranking:
         self._cost_s = FIRST_COST_S
         self._num_candidates = MAX_CANDIDATES
         self._absent_until = 0.0
+        self._slow_until = 0.0
         self._absent_reason = ""
 
     def apply(
@@ -107,6 +109,7 @@ class Reranking:
         if len(texts) < MIN_CANDIDATES:
             if self._cost_s > FIRST_COST_S:
                 notes.append("not reranked: the reranker is too slow on this machine")
+                self._hope()
             return []
         started = self._clock()
         try:
@@ -125,7 +128,15 @@ class Reranking:
                 self._absent_until = self._clock() + RETRY_AFTER_S
             else:
                 self._cost_s *= 2
+                self._slow_until = self._clock() + RETRY_AFTER_S
+
+    def _hope(self) -> None:
+        with self._lock:
+            if self._clock() >= self._slow_until:
+                self._cost_s = max(FIRST_COST_S, 0.5 * self._cost_s)
+                self._slow_until = self._clock() + RETRY_AFTER_S
 
     def _learn(self, cost_s: float) -> None:
         with self._lock:
             self._cost_s += FORGET * (cost_s - self._cost_s)
+            self._slow_until = self._clock() + RETRY_AFTER_S

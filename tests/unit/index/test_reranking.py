@@ -115,6 +115,21 @@ def test_a_hopeless_reranker_is_left_out_with_a_note() -> None:
     assert notes[-1] == ["not reranked: the reranker is too slow on this machine"]
 
 
+def test_a_reranker_that_was_hopeless_is_asked_again_when_the_machine_is_quiet() -> None:
+    judge = Judge(seconds=9.0)
+    reranking = Reranking(judge, judge.clock)
+    for _ in range(9):
+        apply(judge, reranking)
+    num_asked, judge._seconds = len(judge.asked), 0.01
+    assert apply(judge, reranking)[1] == "similarity"
+    assert len(judge.asked) == num_asked, "not at once"
+    for _ in range(12):
+        judge.now += RETRY_AFTER_S + 1
+        apply(judge, reranking)
+    assert apply(judge, reranking)[1] == "fused"
+    assert judge.asked[-1] >= MAX_SIMILAR
+
+
 def test_a_cross_encoder_that_cannot_do_all_that_is_wanted_is_left_out() -> None:
     judge = Judge(is_probability=True)
     order, kind, trail = apply(judge, Reranking(judge, judge.clock), top_k=50)
