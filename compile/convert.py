@@ -16,6 +16,7 @@ from .build import Wish, build
 from .compiler import MODES
 from .decoder import Shape
 from .failing import failing
+from .installed import Installed
 from .source import open_source
 from .stages import Stages
 from .tools import find
@@ -34,18 +35,19 @@ LENGTH = re.compile(r"(?:(\d+)x)?(\d+)")
     help="A length that texts are read at; 4x128 reads four at a time.",
 )  # fmt: skip
 @click.option("--blocks/--whole", default=None, help="Every layer a net of its own; default: above 2 GB.")
+@click.option("--installed", is_flag=True, help="Call the model_deploy of a tpu-mlir on PATH.")
 @click.option("--tools", type=click.Path(path_type=Path), help="An unpacked tpu-mlir; default: what was fetched.")
 @failing
 def main(
     model: str, output: Path | None, task: str | None, dtype: str, lengths: tuple[str, ...], blocks: bool | None,
-    tools: Path | None,
+    installed: bool, tools: Path | None,
 ) -> None:  # fmt: skip
     """Compile MODEL, a name on the shelf or a directory with safetensors, for the BM1684X."""
     shelf = Shelf(Config().home)
     source = open_source(shelf.locate(model), task or "")
     place = output or shelf.directory / f"{source.card.name}-{source.task}-bm1684x"
     wish = Wish(tuple(parse(length) for length in lengths), dtype, blocks)
-    build(source, wish, Stages(find(tools)), place, click.echo)
+    build(source, wish, Installed() if installed else Stages(find(tools)), place, click.echo)
     click.echo(f"{place}: {(place / BMODEL).stat().st_size / 1e6:.0f} MB")
 
 

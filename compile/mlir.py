@@ -76,7 +76,7 @@ class Graph:
         return self.op(kind, inputs, shape, name, **attributes)
 
     def text(self, *outputs: Value) -> Text:
-        """The whole module; the compiler calls an output by its location and ``_f32``."""
+        """The whole module; the compiler calls an output by its location, with ``_f32`` where it was 16 bits wide."""
         arguments = ", ".join(f"{value.reference}: {value.type} loc(unknown)" for value in self._arguments)
         types = ", ".join(value.type for value in outputs)
         result = types if len(outputs) == 1 else f"({types})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def reference(source: Source, model: Shelved) -> Reference:
     if source.task == "rerank":
         scorer = OpenVINOYesNo(model, dtype="fp32")
         return lambda ids: scorer.run([PreparedPair(ids[1:], (int(ids[0]),))])
-    embedder = OpenVINOCausalEmbedder(model, dtype="fp32")
+    # Whatever the model is for, it is the last token's vector that counts here.
+    embedder = OpenVINOCausalEmbedder(replace(model, card=replace(model.card, pooling="last")), dtype="fp32")
 
     def vector(ids: np.ndarray) -> np.ndarray:
         return embedder.run([Prepared(ids, 0, len(ids))])[0]

@@ -11,13 +11,9 @@ from pathlib import Path
 
 from clients.errors import BackendError
 
-from .compiler import CHIP, GROUP, WEIGHTS, Compiled, latency
+from .compiler import CHIP, EXACT, GROUP, PROFILE, WEIGHTS, Compiled, latency
 from .mlir import Text
 from .tools import COMPILER, PACKER, VERSION, Tools
-
-PROFILE = "compiler_profile_0.txt"
-# The names of operations that stay in float32.
-EXACT = "exact.txt"
 
 
 class Stages:

@@ -50,10 +50,10 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TorchGenera
 
 
 def golden(generator: TorchGenerator, reference, prompt: str, **settings) -> str:
-    ids = torch.tensor([generator._ids(prompt, has_specials=True)])
+    ids = torch.tensor([generator._prompt._ids(prompt, has_specials=True)])
     with torch.no_grad():
         out = reference.generate(ids, attention_mask=torch.ones_like(ids), **settings)
-    return generator._spell(out[0, ids.shape[1] :].tolist())
+    return generator._prompt.spell(out[0, ids.shape[1] :].tolist())
 
 
 @pytest.mark.parametrize("kind", small_models.DECODERS)
@@ -114,7 +114,7 @@ def test_a_beam_search_finds_what_transformers_finds(qwen):
 
 def test_the_controls_do_what_they_say(qwen):
     generator, _ = qwen
-    letters = {generator._tokenizer.token_to_id(letter) for letter in "abcdefghij"}
+    letters = {generator._prompt._tokenizer.token_to_id(letter) for letter in "abcdefghij"}
     banned = [token for token in range(small_models.VOCABULARY) if token not in letters]
     plain = Generate(prompt=PROMPTS[0], max_tokens=12, ban_tokens=banned, presence_penalty=1.0)
     _, greedy = written(generator, plain)
@@ -135,7 +135,7 @@ def test_messages_go_through_the_models_template(qwen):
     _, whole = written(generator, Generate(messages=turns, max_tokens=6, template_options={"enable_thinking": False}))
     prompt = "<|im_start|>user\nWhere does the cat sit?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
     assert whole.text == golden(generator, reference, prompt, max_new_tokens=6, do_sample=False)
-    assert whole.usage.prompt_tokens == len(generator._ids(prompt, has_specials=False))
+    assert whole.usage.prompt_tokens == len(generator._prompt._ids(prompt, has_specials=False))
 
 
 def test_a_caller_who_leaves_frees_the_slot(qwen):
@@ -182,7 +182,7 @@ def test_a_prompt_beyond_the_context_is_refused(tmp_path):
 
 def test_a_step_looks_no_further_than_it_must_and_gives_the_same(qwen):
     generator, _ = qwen
-    ids = generator._ids("The cat sits on the mat. " * 60, has_specials=False)[: LEAST_WINDOW + 40]
+    ids = generator._prompt._ids("The cat sits on the mat. " * 60, has_specials=False)[: LEAST_WINDOW + 40]
     steps = Stepper(generator._decoder, Slots(generator._decoder, 3, 1000))
     with torch.inference_mode():
         for slot in (0, 2):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clients.errors import BadRequest, TooLarge
+from clients.errors import BackendError, BadRequest, TooLarge
 from services.llm.backends.sophon.older import TABLE, OlderPasses
 from services.llm.backends.sophon.options import Options
 from services.models.bundle import Bundle, Net
@@ -26,7 +27,7 @@ def _sail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(DOUBLES), os.environ.get("PYTHONPATH", "")]))
 
 
-def opened(directory: Path, task: str, *graphs: str) -> OlderPasses:
+def opened(directory: Path, task: str, *graphs: str, devices: tuple[int, ...] = (0,)) -> OlderPasses:
     path = directory / "qwen3_bf16_seq6.bmodel"
     path.write_text(" ".join(graphs))
     answers = (2, 5) if task == "rerank" else ()
@@ -34,7 +35,7 @@ def opened(directory: Path, task: str, *graphs: str) -> OlderPasses:
     bundle = Bundle(
         task, (net,), sail.HIDDEN, sail.VOCABULARY, "bm1684x", "bf16", answers, file=path.name, layout="blocks"
     )
-    return OlderPasses(bundle, path, Options(), directory)
+    return OlderPasses(bundle, path, Options(devices=list(devices)), directory)
 
 
 def expected(text: np.ndarray) -> np.ndarray:
@@ -62,6 +63,20 @@ def test_a_reranker_gives_the_logits_of_no_and_yes_out_of_the_whole_vocabulary(t
     with closing(opened(tmp_path, "rerank", "embedding", *BLOCKS, "lm_head")) as passes:
         logits = passes.outputs([TEXT])
     np.testing.assert_array_equal(logits, [sail.numbers(sail.bits(expected(TEXT) @ sail.HEAD))[[2, 5]]])
+
+
+def test_each_device_has_a_process_of_its_own_and_they_work_side_by_side(tmp_path):
+    with closing(opened(tmp_path, "embed", "embedding", *BLOCKS, devices=(0, 1))) as passes:
+        assert passes.num_devices == 2
+        with passes._pool.taken() as one, passes._pool.taken() as other, ThreadPoolExecutor(2) as threads:
+            assert one._process.pid != other._process.pid
+            found = list(threads.map(lambda device: passes._output(device, TEXT), (one, other)))
+    np.testing.assert_array_equal(found, [expected(TEXT)] * 2)
+
+
+def test_a_device_that_is_not_there_is_named_and_the_others_are_let_go(tmp_path):
+    with pytest.raises(BackendError, match="no SOPHON device 7: SAIL sees 2"):
+        opened(tmp_path, "embed", "embedding", *BLOCKS, devices=(0, 7))
 
 
 def test_a_text_that_is_too_long_is_refused(tmp_path):

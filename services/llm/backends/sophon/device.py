@@ -63,7 +63,11 @@ class Device:
         self._kept: dict[str, dict[str, np.ndarray]] = {}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the device
         self._process: subprocess.Popen[bytes] | None = None
-        self.graphs = self._start()
+        try:
+            self.graphs = self._start()
+        except RagqError:
+            self.close()
+            raise
 
     def keep(self, graph: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Put inputs that never change on the device; they come back after a new start."""

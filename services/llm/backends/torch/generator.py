@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import queue
 from collections.abc import Generator as Stream
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from clients.errors import BadRequest, TooLarge
+from clients.errors import TooLarge
 from clients.llm import Generate, Generation, Token
 from services.llm import controls
-from services.llm.backends.chat_files import ChatFiles
+from services.llm.backends.chat_prompt import ChatPrompt
 from services.llm.decoding import Decoding
 from services.llm.spelling import Spelling
 from services.llm.stopping import Stopper
 from services.llm.stopwatch import Stopwatch
-from services.llm.templates import render
 from services.models import Shelved
 from services.service import Call
 
@@ -65,9 +61,8 @@ class TorchGenerator:
         self._context = min(
             filter(None, (max_tokens or CONTEXT_TOKENS, model.card.max_tokens, self._decoder.max_tokens))
         )
-        self._tokenizer = _tokenizer(model.path / "tokenizer.json")
-        self._files = ChatFiles(model.path)
-        self._decoding = Decoding(model.card.name, self._spell, _ends(model.path, loaded.config))
+        self._prompt = ChatPrompt(model.path, model.card.name)
+        self._decoding = Decoding(model.card.name, self._prompt.spell, self._prompt.ends)
         self._passes = Passes(place, model.card.name)
         slots = Slots(self._decoder, num_slots(self._decoder, self._context), self._context)
         self._answers = Answers(stepper(self._decoder, slots, has_graphs=has_graphs), self._passes, slots.number)
@@ -76,7 +71,7 @@ class TorchGenerator:
         """Write token by token; a caller who leaves frees the slot before the next token."""
         watch = Stopwatch()
         controls.refuse_unsupported(request, CONTROLS, "torch")
-        prompt = self._encode(request, call)
+        prompt = self._prompt.encode(request, call)
         max_new = min(request.max_tokens, self._context - len(prompt))
         if max_new < 1:
             raise TooLarge(
@@ -99,7 +94,7 @@ class TorchGenerator:
 
     def _tell(self, answer: Answer, call: Call) -> Stream[Token, None, Generation]:
         """Turn the news of an answer into text."""
-        stopper, spelling = Stopper(answer.request.stop), Spelling(self._spell)
+        stopper, spelling = Stopper(answer.request.stop), Spelling(self._prompt.spell)
         finish = ""
         for news in self._news(answer, call):
             finish = news.finish
@@ -127,26 +122,6 @@ class TorchGenerator:
         finally:
             self._answers.leave(answer)
 
-    def _encode(self, request: Generate, call: Call) -> list[int]:
-        if not request.messages:
-            return self._ids(request.prompt, has_specials=True)
-        template = request.template or self._files.template
-        if not template:
-            raise BadRequest(
-                f"'{self.card.name}' has no chat template", help="send a prompt, or a template with the messages"
-            )
-        text = render(template, request.messages, request.template_options, call, self._files.special_tokens)
-        return self._ids(text, has_specials=False)
-
-    def _ids(self, text: str, *, has_specials: bool) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=has_specials).ids
-        if not ids:
-            raise BadRequest("the prompt is empty")
-        return ids
-
-    def _spell(self, ids: list[int]) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
-
 
 def num_slots(decoder: Decoder, num_tokens: int) -> int:
     """Answers that are written at a time: as many as fit, at most ``MAX_ANSWERS``.
@@ -169,25 +144,3 @@ def _next(answer: Answer, call: Call) -> News:
             return answer.news.get(timeout=min(CHECK_S, call.remaining_s))
         except queue.Empty:
             continue
-
-
-def _tokenizer(path: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception for an unreadable file
-        raise BadRequest(f"{path} is not a tokenizer: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
-def _ends(directory: Path, config: Any) -> frozenset[int]:
-    """Ids that end an answer; ``generation_config.json`` knows more of them than ``config.json``."""
-    found: set[int] = set()
-    path = directory / "generation_config.json"
-    for settings in (config, json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}):
-        ids = settings.get("eos_token_id")
-        found.update(ids if isinstance(ids, list) else [] if ids is None else [ids])
-    return frozenset(found)

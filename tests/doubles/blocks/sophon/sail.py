@@ -32,7 +32,7 @@ BLOCK = {"position_ids": ([1, TOKENS], Dtype.BM_INT32), "attention_mask": ([1, 1
 
 
 def get_available_tpu_num() -> int:
-    return 1
+    return 2
 
 
 def bits(values: np.ndarray) -> np.ndarray:
