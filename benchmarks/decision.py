@@ -40,7 +40,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.decision_sets import SETS, Question, handbook, plan  # noqa: E402
 from clients import Ragq  # noqa: E402
-from clients.config import Ask  # noqa: E402
+from clients.asking import Ask  # noqa: E402
 from clients.decision import WEIGHTS, Signals, Weights, read_signals  # noqa: E402
 
 MIX = {"answerable": 0.7, "hard": 0.05, "foreign": 0.25}

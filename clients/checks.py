@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from .config import Ask, Config, Face, Index, Service, Web
+from .asking import Ask
+from .config import Config, Face, Index, Service, Web
 from .endpoint import Endpoint, is_loopback
 from .errors import ConfigError
 

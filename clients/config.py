@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Literal
 
+from .asking import Ask
 from .endpoint import Endpoint, Pair, pair
 from .errors import ConfigError
 
@@ -230,47 +231,6 @@ class Security:
     folder: str = ""
     client: str = ""
     worker: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """How questions are answered.
-
-    Attributes:
-        rounds: earlier rounds of the conversation that count.
-        top_k: passages that are searched for one answer.
-        passages: best passages that go into the prompt.
-        answer: ``extractive`` quotes the best sentences, ``written`` lets the generation model write,
-            ``auto`` writes unless the model is the small embedded one.
-        mode: ``strict`` answers from the documents or not at all; ``helpful`` may add what the model
-            knows, and says so.
-        fitted: take the thresholds that ``ragq calibrate`` fitted to the collection, where it did.
-        threshold: 0 to 1; from this confidence on a question is answered.
-        threshold_low: 0 to ``threshold``; below it the collection lacks the answer, between the two a second search
-            by words is tried.
-        anyway: answer even where the collection lacks the answer; such an answer is marked as not grounded.
-        instructions: what a model that writes is told beside its rules, such as a role or a tone.
-        absent: what is said where the collection lacks the answer; empty says why, in ragq's words.
-        temperature: of a written answer; 0 takes the likeliest word each time.
-        presence_penalty, frequency_penalty: -2 to 2; above 0 a written answer repeats itself less.
-    """
-
-    rounds: int = 6
-    top_k: int = 8
-    passages: int = 4
-    answer: Literal["auto", "extractive", "written"] = "auto"
-    mode: Literal["strict", "helpful"] = "strict"
-    fitted: bool = True
-    threshold: float = 0.5
-    threshold_low: float = 0.2
-    anyway: bool = False
-    instructions: str = ""
-    absent: str = ""
-    max_tokens: int = 384
-    temperature: float = 0.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    language: Literal["auto", "en", "zh"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .answers import Candidate, Cause, Decision, Route
+from .asking import Ask
 from .calibration import Calibration, sigmoid
-from .config import Ask
 from .followup import is_cjk
 from .index import Hit, Hits
 from .llm import Sentence

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from .answers import Decision
+from .asking import Ask
 from .calibration import scorers_of
-from .config import Ask
 from .decision import Gate, decide, gate_of
 from .index import Collection, Hit, Hits, IndexClient, Mode
 from .llm import LLMClient, Sentence

@@ -11,8 +11,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, overload
 
+from .asking import Ask
 from .client import Client, fronts_of
-from .config import Ask, Config
+from .config import Config
 from .errors import ConfigError
 from .keys import credential_of
 from .llm import LLMClient

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import wording
 from .answers import Answer, AnswerKind, Citation, Decision, Delta, Event, Rewritten, Round, Sources
-from .config import Ask
+from .asking import Ask
 from .errors import BadRequest, ModelNotLoaded
 from .followup import standalone
 from .index import Hit, IndexClient

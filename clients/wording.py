@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .answers import Cause, Decision, Round
-from .config import Ask
+from .asking import Ask
 from .followup import is_cjk
 from .index import Hit
 from .llm import Message

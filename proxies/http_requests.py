@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from starlette.requests import Request
 
 from clients.answers import Round
+from clients.asking import AskOptions
 from clients.errors import BadRequest, TooLarge
 from clients.llm import Message
 from clients.reading import read
@@ -19,26 +20,6 @@ MAX_BODY_BYTES = 8 << 20
 MAX_INPUTS = 2048
 MAX_HITS = 100
 BAN = -100
-
-
-@dataclass(frozen=True, slots=True)
-class AskOptions:
-    """How a question is answered, where the request says so; else ``ask`` in ragq.yml."""
-
-    answer: Literal["auto", "extractive", "written"] | None = None
-    mode: Literal["strict", "helpful"] | None = None
-    language: Literal["auto", "en", "zh"] | None = None
-    rounds: int | None = None
-    top_k: int | None = None
-    passages: int | None = None
-    threshold: float | None = None
-    threshold_low: float | None = None
-    anyway: bool | None = None
-    instructions: str | None = None
-    absent: str | None = None
-    temperature: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +122,8 @@ class ChatBody:
 
     def ask_options(self) -> dict[str, Any]:
         """Fields of ``ask`` that the request sets."""
-        given = {f.name: getattr(self.ragq, f.name) for f in fields(AskOptions)} | {"max_tokens": self.limit}
-        return {name: value for name, value in given.items() if value is not None}
+        limit = {} if self.limit is None else {"max_tokens": self.limit}
+        return {**self.ragq.given(), **limit}
 
 
 def _banned(bias: Mapping[str, float]) -> list[int]:

@@ -15,6 +15,7 @@ from ui.parts.banner import banner, defect, failure
 from ui.prose import escaped
 from ui.views import health as view
 from ui.views.collections import chosen, title_of
+from ui.wishes import address_of
 
 LOG = logging.getLogger("ragq.ui")
 HERE = Path(__file__).parent
@@ -136,7 +137,7 @@ def _switch_language() -> None:
 
 def _keep_in_url() -> None:
     tab = session.tab()
-    session.write_url(collection=tab.collection, chat=tab.chat_id, ask=tab.wishes.address())
+    session.write_url(collection=tab.collection, chat=tab.chat_id, ask=address_of(tab.wishes))
     if tab.written.get("lang"):
         session.write_url(lang=tab.language)
 

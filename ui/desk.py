@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from functools import partial
 
+from clients.asking import AskOptions
 from clients.mesh import Events, Ragq
 
 from .exchanges import Exchange, exchange_of, rounds_of
 from .runs import Run, Runs
-from .wishes import Wishes
 
 
 class Desk:
@@ -19,15 +19,15 @@ class Desk:
         self.mesh = mesh
         self.runs = Runs(mesh.index.save_turn)
 
-    def ask(self, chat_id: str, collection: str, question: str, wishes: Wishes) -> Run:
+    def ask(self, chat_id: str, collection: str, question: str, wishes: AskOptions) -> Run:
         """Begin an answer that goes on whoever watches; Busy when the chat waits for one already."""
         events = partial(self._events, chat_id, collection, question, wishes)
         return self.runs.start(chat_id, question, collection, events)
 
-    def _events(self, chat_id: str, collection: str, question: str, wishes: Wishes) -> Events:
+    def _events(self, chat_id: str, collection: str, question: str, wishes: AskOptions) -> Events:
         rounds = self.mesh.config.ask.rounds if wishes.rounds is None else wishes.rounds
         history = rounds_of(self.exchanges(chat_id), rounds)
-        return self.mesh.ask(collection, question, history, stream=True, **wishes.options())
+        return self.mesh.ask(collection, question, history, stream=True, **wishes.given())
 
     def exchanges(self, chat_id: str) -> list[Exchange]:
         """The stored rounds of a chat, oldest first."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
+from clients.asking import AskOptions
 from clients.errors import RagqError
 from clients.index import Collection
 from clients.llm import ModelInfo
@@ -22,7 +23,7 @@ from .trials import Finds, Trial
 from .views.collections import chosen
 from .views.health import state_of
 from .views.passage import Target
-from .wishes import Wishes, wishes_of
+from .wishes import address_of, wishes_of
 
 TIMEOUT_S = 20.0
 STATUS_TIMEOUT_S = 1.0
@@ -57,7 +58,7 @@ class Tab:
     written: dict[str, str] = field(default_factory=dict)
     trial: Trial | None = None
     finds: Finds = field(default_factory=Finds)
-    wishes: Wishes = field(default_factory=Wishes)
+    wishes: AskOptions = field(default_factory=AskOptions)
     num_wishes: int = 0
 
 
@@ -89,7 +90,7 @@ def read_url() -> None:
     held = tab()
     held.collection = synced(held.collection, held.written.get("collection", ""), st.query_params.get("collection", ""))
     held.chat_id = synced(held.chat_id, held.written.get("chat", ""), st.query_params.get("chat", ""))
-    wished = synced(held.wishes.address(), held.written.get("ask", ""), st.query_params.get("ask", ""))
+    wished = synced(address_of(held.wishes), held.written.get("ask", ""), st.query_params.get("ask", ""))
     held.wishes = wishes_of(wished)
     language = synced(held.language, held.written.get("lang", ""), st.query_params.get("lang", ""))
     held.language = next((known for known in LANGUAGES if known == language), held.language)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from clients.answers import Answer, AnswerKind, Cause, Citation, Decision, Route
-from clients.config import Ask
+from clients.asking import Ask
 from clients.decision import Gate, decide
 from clients.index import Chunk, Collection, Document, Hit, Hits, JobRecord, Passage
 from clients.llm import ModelInfo

@@ -8,9 +8,9 @@ from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
 from clients import Ragq
-from clients.config import Ask
+from clients.asking import Ask, AskOptions
 from tests.ui.pages import opened, query, shown, until
-from ui.wishes import Wishes, differing, wishes_of
+from ui.wishes import address_of, differing, wishes_of
 
 live_page = pytest.mark.usefixtures("page_config")
 ABSENT = "Which zebra won yesterday's marathon?"
@@ -60,20 +60,20 @@ def test_the_defaults_come_back_with_one_click(mesh: Ragq) -> None:
     assert not app.toggle(key="wish-1-anyway").value
 
 
-@given(some.builds(Wishes, rounds=some.none() | some.integers(0, 20), absent=some.none() | some.text(max_size=50),
+@given(some.builds(AskOptions, rounds=some.none() | some.integers(0, 20), absent=some.none() | some.text(max_size=50),
                    threshold=some.none() | some.floats(0, 1), anyway=some.none() | some.booleans()))  # fmt: skip
-def test_an_address_gives_the_wishes_back(wishes: Wishes) -> None:
-    assert wishes_of(wishes.address()) == wishes
+def test_an_address_gives_the_wishes_back(wishes: AskOptions) -> None:
+    assert wishes_of(address_of(wishes)) == wishes
 
 
 @pytest.mark.parametrize("address", ["", "{", "[]", '{"threshold": "high"}', '{"color": 1}', "1" * 5000, "[" * 3000])
 def test_an_address_that_means_nothing_gives_no_wishes(address: str) -> None:
-    assert wishes_of(address) == Wishes()
+    assert wishes_of(address) == AskOptions()
 
 
 def test_only_what_differs_is_wished_and_thresholds_go_together() -> None:
     settings = Ask()
-    same = Wishes(answer="auto", top_k=settings.top_k, threshold=settings.threshold, absent="", temperature=0.0)
-    assert differing(settings, same) == Wishes()
-    moved = Wishes(top_k=20, threshold=0.7, threshold_low=settings.threshold_low)
-    assert differing(settings, moved) == Wishes(top_k=20, threshold=0.7, threshold_low=settings.threshold_low)
+    same = AskOptions(answer="auto", top_k=settings.top_k, threshold=settings.threshold, absent="", temperature=0.0)
+    assert differing(settings, same) == AskOptions()
+    moved = AskOptions(top_k=20, threshold=0.7, threshold_low=settings.threshold_low)
+    assert differing(settings, moved) == AskOptions(top_k=20, threshold=0.7, threshold_low=settings.threshold_low)

@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from clients.config import Ask
+from clients.asking import Ask, AskOptions
 from ui import session
 from ui.labels import Labels
 from ui.prose import escaped
-from ui.wishes import Wishes, differing
+from ui.wishes import differing
 
 ANSWERS = ("auto", "extractive", "written")
 MODES = ("strict", "helpful")
@@ -24,29 +24,29 @@ MAX_CHARS = 1000
 def wishes(words: Labels) -> None:
     """Let a person set how questions are answered; what is set stands in the tab and the address at once."""
     tab, settings = session.tab(), session.desk().mesh.config.ask
-    changed = len(tab.wishes.options())
+    changed = len(tab.wishes.given())
     title = words("wishes.title_changed", count=changed) if changed else words("wishes.title")
     with st.popover(escaped(title), icon=":material/tune:", width="stretch", key="wishes"):
         st.caption(escaped(words("wishes.about")))
         chosen = _chosen(_held(settings, tab.wishes), words, tab.num_wishes)
         st.button(words("wishes.reset"), key="wishes-reset", type="tertiary", icon=":material/undo:", on_click=_reset)
     tab.wishes = differing(settings, chosen)
-    if len(tab.wishes.options()) != changed:
+    if len(tab.wishes.given()) != changed:
         st.rerun()
 
 
-def _held(settings: Ask, own: Wishes) -> Ask:
-    options: dict[str, Any] = own.options()
+def _held(settings: Ask, own: AskOptions) -> Ask:
+    options: dict[str, Any] = own.given()
     return replace(settings, **options)
 
 
 def _reset() -> None:
     tab = session.tab()
-    tab.wishes = Wishes()
+    tab.wishes = AskOptions()
     tab.num_wishes += 1
 
 
-def _chosen(held: Ask, words: Labels, number: int) -> Wishes:
+def _chosen(held: Ask, words: Labels, number: int) -> AskOptions:
     """What the fields say; a new number empties them."""
     key = partial("wish-{}-{}".format, number)
     answer = st.selectbox(
@@ -61,7 +61,7 @@ def _chosen(held: Ask, words: Labels, number: int) -> Wishes:
         words("wishes.thresholds"), 0.0, 1.0, (held.threshold_low, held.threshold), 0.01, key=key("thresholds"),
         help=words("wishes.thresholds_help"),
     )  # fmt: skip
-    return Wishes(
+    return AskOptions(
         answer=answer, mode=mode, threshold_low=low, threshold=high,
         rounds=st.slider(words("wishes.rounds"), 0, max(MAX_ROUNDS, held.rounds), held.rounds, key=key("rounds")),
         top_k=st.slider(words("wishes.top_k"), 1, max(MAX_TOP_K, held.top_k), held.top_k, key=key("top_k")),

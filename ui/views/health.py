@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from clients.config import Ask
+from clients.asking import Ask
 from clients.llm import ModelInfo
 from clients.rag import SMALL_MODELS
 from clients.status import ServiceStatus

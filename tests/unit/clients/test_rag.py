@@ -11,8 +11,8 @@ import pytest
 
 from clients import rag
 from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round, Sources
+from clients.asking import Ask
 from clients.calibration import Calibration, scorers_of
-from clients.config import Ask
 from clients.errors import BackendError, BadRequest, ModelNotLoaded, NotFound
 from clients.index import Collection, Documents, Hit, Hits
 from clients.llm import Generation, Message, ModelInfo, Sentence, Token
