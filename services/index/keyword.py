@@ -19,6 +19,8 @@ from .tokens import telling_tokens, tokens
 HEAP_BYTES = 16 << 20
 ANALYZER = "words"
 VERSION = "1"
+# To find 2,000 ids among 20,000 passages costs 3.4 ms, to read the ids of 400 matches 1.0.
+FEW, MAX_SIFTED = 500, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,25 @@ class KeywordIndex:
         if not words or k < 1 or (among is not None and not among):
             return []
         any_word = tantivy.Query.boolean_query([(tantivy.Occur.Should, self._term(word)) for word in words])
-        query = any_word
-        if among is not None:
-            chosen = tantivy.Query.const_score_query(tantivy.Query.term_set_query(self._schema, "id", list(among)), 0.0)
-            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, any_word), (tantivy.Occur.Must, chosen)])
+        if among is None:
+            return self._best(any_word, k)
+        if len(among) > FEW and (found := self._sifted(any_word, k, among)) is not None:
+            return found
+        chosen = tantivy.Query.const_score_query(tantivy.Query.term_set_query(self._schema, "id", list(among)), 0.0)
+        return self._best(
+            tantivy.Query.boolean_query([(tantivy.Occur.Must, any_word), (tantivy.Occur.Must, chosen)]), k
+        )
+
+    def _sifted(self, query: Any, k: int, among: Sequence[str]) -> list[Match] | None:
+        """The best of all of which enough are among the ids, twice as many as it would take; None when they are not."""
+        depth = 2 * k * max(1, self.count() // len(among))
+        if depth > MAX_SIFTED:
+            return None
+        found, wanted = self._best(query, depth), set(among)
+        kept = [match for match in found if match.id in wanted]
+        return kept[:k] if len(kept) >= k or len(found) < depth else None
+
+    def _best(self, query: Any, k: int) -> list[Match]:
         with sound("searched"):
             searcher = self._index.searcher()
             hits = searcher.search(query, k, count=False).hits

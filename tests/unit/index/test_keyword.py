@@ -73,6 +73,19 @@ def test_only_the_named_chunks_are_scored(index: KeywordIndex) -> None:
     assert index.search("dogs mice", 9, ["en"])[0].score == pytest.approx(everywhere["en"])
 
 
+@pytest.mark.parametrize("share", [2, 3, 50])
+@pytest.mark.parametrize("word", ["common", "seldom", "common seldom"])
+def test_a_search_among_many_finds_what_a_search_of_all_has_of_them(index: KeywordIndex, share: int, word: str) -> None:
+    index.update(
+        stored(f"n{i}", f"common {'seldom ' * (i % 97 == 0)}{'filler ' * (i % 13)}number {i}") for i in range(1500)
+    )
+    among = [f"n{i}" for i in range(1500) if i % share or share == 2] + [f"gone{i}" for i in range(600)]
+    wanted = [match for match in index.search(word, 1500) if match.id in set(among)][:40]
+    found = index.search(word, 40, among)
+    assert [match.score for match in found] == pytest.approx([match.score for match in wanted], abs=1e-5)
+    assert {match.id for match in found} <= set(among)
+
+
 def test_writing_again_replaces_and_deleting_forgets(index: KeywordIndex) -> None:
     index.update([stored("en", "Only cats live here.")], gone=["zh"])
     assert index.search("dogs", 5) == []
