@@ -237,7 +237,7 @@ def test_a_retrieval_test_is_tried_marked_kept_by_a_reload_and_opens_a_hit(page:
 
     page.reload()
     expect(page.get_by_role("heading", name="Does ragq need a graphics card?")).to_be_visible(timeout=WAIT_MS)
-    expect(page.get_by_text("1 hits")).to_have_count(3, timeout=WAIT_MS)
+    expect(page.get_by_text("1 found")).to_have_count(3, timeout=WAIT_MS)
     expect(page.get_by_text("1 right, 0 wrong").first).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("button", name="1 · faq.md").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("It runs on the processor.")

@@ -139,7 +139,7 @@ def test_a_text_that_several_chunks_have_says_in_how_many() -> None:
     column = view.column(Hits([HIT, replace(HIT, num_copies=1)], {"dense": 0.012, "rerank": 0.1}), EN)
     assert column.rows[0].facts.endswith("in 3 chunks")
     assert "chunks" not in column.rows[1].facts
-    assert column.cost == "2 hits · 112 ms"
+    assert column.cost == "2 found · 112 ms"
     assert column.stages == "vectors 12 ms · rerank 100 ms"
 
 

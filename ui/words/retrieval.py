@@ -30,7 +30,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "retrieval.way.dense+rerank": ("语义，重排", "Meaning, reranked"),
     "retrieval.way.keyword+rerank": ("关键词，重排", "Keywords, reranked"),
     "retrieval.way.hybrid+rerank": ("语义 + 关键词，重排", "Both, reranked"),
-    "retrieval.cost": ("{count} 条 · {took}", "{count} hits · {took}"),
+    "retrieval.cost": ("{count} 条 · {took}", "{count} found · {took}"),
     "retrieval.nothing": ("没有结果。", "Nothing was found."),
     "retrieval.open": ("查看原文", "See the source"),
     "retrieval.route.answer": ("会回答", "Would answer"),
