@@ -38,7 +38,7 @@ class Changes:
 
     @property
     def mark(self) -> str:
-        """The mark of the server that was last found to hold every vector; empty when none was."""
+        """The mark of the server that holds every vector; empty while one is filled, or before there was one."""
         return str(self._database.read().execute("SELECT mark FROM identity").fetchone()[0])
 
     def keep_mark(self, mark: str) -> None:

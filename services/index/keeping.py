@@ -49,6 +49,8 @@ class Keeper(Labour):
             return
         # A server that loses its disk while it is filled loses this mark too.
         mark = self._server.set_mark()
+        if self._changes.mark != mark:
+            self._changes.keep_mark("")
         for line in self._publisher.reconcile():
             log.warning("mended %s", line)
         if self._server.mark() == mark:

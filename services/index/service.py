@@ -96,10 +96,14 @@ class IndexService(
 
     def _follow(self) -> bool:
         """Wait until the owner has opened the records, and follow it; False when this process has become the owner."""
+        waits = False
         while not self._lock.try_acquire():
             try:
                 self._parts = follow_parts(self.config, self._searching)
-            except OlderSchema:
+            except OlderSchema as error:
+                if not waits:
+                    log.info("pid %d leads and has to open the records first: %s", self._lock.owner(), error.message)
+                waits = True
                 time.sleep(LOOK_S)
                 continue
             self._succession = Succession(self._lock, self._succeed)

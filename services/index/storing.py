@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from clients.config import Config, Index
@@ -46,10 +47,14 @@ def server_of(config: Config, catalog: Catalog) -> ChromaServer:
     """Chroma's server: one of our own, which has our vectors only, or one elsewhere, which may have others' too."""
     index = config.index
     if index.runs_store:
-        return ChromaServer(Exchange(Whereabouts(config.home).url, cure=CURE), DEFAULT_DATABASE)
+        return ChromaServer(Exchange(Whereabouts(config.home).url, cure=CURE), DEFAULT_DATABASE, _filled(catalog))
     cure = f"start the server at {index.chroma_url}, or correct index.chroma_url"
     exchange = Exchange(lambda: index.chroma_url, _token(index), cure)
-    return ChromaServer(exchange, index.chroma_database or catalog.changes.name)
+    return ChromaServer(exchange, index.chroma_database or catalog.changes.name, _filled(catalog))
+
+
+def _filled(catalog: Catalog) -> Callable[[], str]:
+    return lambda: catalog.changes.mark
 
 
 def _token(index: Index) -> str:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 
 from clients import Ragq, RagqError
 from clients.errors import NotFound
 from clients.index import FINISHED, Hit, Text
+from clients.settings import load
 from clients.status import WorkerStatus
 from services.index.catalog import Catalog
 from services.index.schema import Database
@@ -25,6 +27,7 @@ from services.index.stores.exchange import Exchange
 from services.index.stores.server import ChromaServer
 from services.index.stores.whereabouts import Whereabouts
 from tests.conftest import TOY, LiveMesh, merged, start_mesh
+from tests.mesh.test_legacy import ask, connected
 
 pytestmark = [pytest.mark.chaos, pytest.mark.mesh, pytest.mark.timeout(240)]
 NUM_WORKERS = 8
@@ -99,6 +102,16 @@ def _told(hits: list[Hit]) -> list[tuple[str, float]]:
     rounded = [(hit.chunk_id, round(hit.score, 4)) for hit in hits]
     last = rounded[-1][1]
     return [*sorted(pair for pair in rounded if pair[1] != last), ("any", last)]
+
+
+def test_calls_of_the_older_mesh_go_to_the_leader(shared: LiveMesh) -> None:
+    front = load(shared.config, env={}).config.index.front_end.address
+    with connected(zmq.REQ, front) as socket:
+        for number in range(2 * NUM_WORKERS):
+            texts = {"keys": [f"key {number}"], "texts": [f"old text {number}"], "collection_name": "old"}
+            assert ask(socket, {"cmd": "INDEX_TEXTS", **texts})["code"] == 200
+            found = ask(socket, {"cmd": "SEARCH_NEARBY", "text": f"old text {number}", "collection_name": "old"})
+            assert found["code"] == 200, found
 
 
 class Callers:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from clients.errors import AlreadyExists, BackendError, NotFound
+from clients.errors import AlreadyExists, BackendError, NotFound, StoreAway
 
 from .base import Near, nearest, unit_rows
 from .chroma import HNSW, MAX_SCANNED
@@ -35,10 +35,16 @@ class ChromaServer:
     Args:
         exchange: with the server.
         database: of the server, made when it is missing; the collections of different records must not share one.
+        filled: the mark of the server that holds everything; None asks any. A collection that was made anew is searched
+            only in that one, because another would find what was written since and nothing else.
     """
 
-    def __init__(self, exchange: Exchange, database: str = DEFAULT_DATABASE) -> None:
+    def __init__(
+        self, exchange: Exchange, database: str = DEFAULT_DATABASE, filled: Callable[[], str] | None = None
+    ) -> None:
         self._exchange = exchange
+        self._filled = filled
+        self._trusted: dict[str, str] = {}
         self._database = database
         self._root = f"{TENANT}/{quote(database, safe='')}"
         self._known: dict[str, str] = {}
@@ -127,10 +133,21 @@ class ChromaServer:
                 f"the server has no collection '{collection}'",
                 help="it is written anew from the records within seconds; ragq fsck tells when it is whole",
             ) from error
+        if self._filled and self._trusted.get(collection) != self._known.get(collection):
+            self._trust(collection, self._filled())
         return [
             [Near(id_, 1.0 - float(distance)) for id_, distance in zip(row, far, strict=True)]
             for row, far in zip(reply["ids"], reply["distances"], strict=True)
         ]
+
+    def _trust(self, collection: str, mark: str) -> None:
+        known = self._known.get(collection, "")
+        if not mark or self.mark() != mark:
+            raise StoreAway(
+                "the vector store's server is being filled from the records",
+                help="searches by words go on; 'ragq logs index' tells how far it is",
+            )
+        self._trusted[collection] = known
 
     def count(self, collection: str) -> int:
         """How many vectors there are; 0 for a collection that is not there."""

@@ -91,6 +91,7 @@ def test_a_follower_finds_what_was_added_and_not_what_was_deleted(
 ) -> None:
     leader, follower = desks(), desks()
     if not has_copies:
+        leader.until(lambda: leader.service._parts.catalog.changes.mark != "")
         without_copies(follower, monkeypatch)
     for number, text in enumerate(TEXTS):
         leader.add_and_wait(text)
@@ -269,6 +270,10 @@ def test_a_server_that_comes_back_with_an_empty_disk_is_filled_anew(
     shutil.rmtree(server.home / "chroma")
     server.start()
     leader.add_and_wait("added as soon as it was back")
+    without_copies(leader, monkeypatch)
+    while leader.service._parts.catalog.changes.mark != server.store().mark():
+        with suppress(StoreAway):  # it finds everything or says that it cannot yet
+            assert texts(leader.search(TEXTS[-1], "dense", top_k=1)) == [TEXTS[-1]]
     leader.until(lambda: _is_whole(leader, server), 30)
     leader.until(lambda: server.store().mark() == leader.service._parts.catalog.changes.mark, 30)
     without_copies(follower, monkeypatch)
