@@ -171,3 +171,9 @@ class Passage:
     document: Document
     before: list[Chunk]
     after: list[Chunk]
+
+
+def content_of(text: str, heading: str) -> str:
+    """The text below its headings, a path joined by `` > ``; headings that the text begins with are not repeated."""
+    last = heading.rpartition(" > ")[2]
+    return text if not last or last in text[: len(last) + 8] else f"{heading}\n{text}"

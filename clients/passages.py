@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .documents import content_of
 from .errors import BadRequest
 
 # What older pipelines call a passage's text, and where it is from.
@@ -69,6 +70,11 @@ def _first(item: Mapping[object, object], names: tuple[str, ...]) -> str | None:
 
 
 def write_passages(path: Path, passages: list[Passage], *, texts_only: bool) -> None:
-    """Write passages as JSON: a list of texts, or of objects with ``text``, ``source``, ``heading`` and ``page``."""
-    given: list[object] = [passage.text if texts_only else asdict(passage) for passage in passages]
+    """Write passages as JSON: objects with ``text``, ``source``, ``heading`` and ``page``, or a list of texts.
+
+    A text in the list has its headings above it, as it was embedded.
+    """
+    given: list[object] = [
+        content_of(passage.text, passage.heading) if texts_only else asdict(passage) for passage in passages
+    ]
     path.write_text(json.dumps(given, ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from clients.documents import content_of
 
-def content_of(text: str, heading: str) -> str:
-    """The text below its headings, a path joined by `` > ``; headings that the text begins with are not repeated."""
-    last = heading.rpartition(" > ")[2]
-    return text if not last or last in text[: len(last) + 8] else f"{heading}\n{text}"
+__all__ = ["content_of", "entry_id"]
 
 
 def entry_id(text: str, heading: str) -> str:

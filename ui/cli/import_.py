@@ -34,6 +34,7 @@ def finish(job: Job, *, as_json: bool) -> None:
         show.document(summary)
     else:
         print_failures(summary)
-        click.echo(f"{summary.num_documents - summary.num_failed} documents are in {job.record.collection}")
+        number = summary.num_documents - summary.num_failed
+        click.echo(f"{job.record.collection}: {number} document{'s' * (number != 1)}")
     if summary.failed:
         raise SystemExit(1)

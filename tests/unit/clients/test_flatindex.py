@@ -99,7 +99,7 @@ def test_written_passages_are_read_again(tmp_path: Path) -> None:
     write_passages(path, passages, texts_only=False)
     assert read_passages(path) == [Passage("知识库", "s.md")]
     write_passages(path, passages, texts_only=True)
-    assert json.loads(path.read_text("utf-8")) == ["知识库"]
+    assert json.loads(path.read_text("utf-8")) == ["标题\n知识库"]
 
 
 def test_files_that_do_not_fit_are_refused() -> None:
