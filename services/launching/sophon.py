@@ -17,6 +17,7 @@ from pathlib import Path
 
 from clients.config import Config, Model
 from clients.errors import RagqError
+from services.llm.backends.sophon.options import TOOLS
 from services.models import Shelf
 from services.models.bundle import read_bundle
 
@@ -54,9 +55,21 @@ def is_wanted(config: Config) -> bool:
 
 
 def examine(config: Config, machine: Machine | None = None) -> list[Finding]:
-    """Look at everything that a model on a SOPHON device needs."""
+    """Look at everything that a model on a SOPHON device needs, or those that ragq.yml names."""
     machine = machine or Machine()
-    return [*driver(machine), *nodes(machine), *libraries(machine), sail(machine), *bundles(config, machine)]
+    drivers = {str(model.options.get("driver", "sail")) for model in _roles(config).values()}
+    if drivers == {"simulator"}:
+        return [simulator(config), *bundles(config, machine)]
+    above = [] if drivers and "sail" not in drivers else [sail(machine)]
+    return [*driver(machine), *nodes(machine), *libraries(machine), *above, *bundles(config, machine)]
+
+
+def simulator(config: Config) -> Finding:
+    """Is the simulator of the chip here?"""
+    place = config.home / TOOLS
+    if not list(place.glob("lib/libbmrt.so*")):
+        return Finding("simulator", "blocks", f"not in {place}", "python -m compile.fetch gets it")
+    return Finding("simulator", "ok", f"{place}: correct, and thousands of times slower than the chip")
 
 
 def driver(machine: Machine) -> Iterator[Finding]:

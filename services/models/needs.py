@@ -70,6 +70,8 @@ def needs(model: Shelved, role: str, dtype: str = "auto", *, tokens: int = 0) ->
         BadRequest: its files are broken.
     """
     name = model.card.chat_weights if role == "generate" else model.card.weights
+    if name.endswith(".bmodel"):  # its weights are on the device
+        return Needs(0, 0, RUNTIME_BYTES + _tokenizer_bytes(model.path))
     if name.endswith(".gguf"):
         return _of_gguf(model.path / name, tokens or CHAT_TOKENS)
     return _of_checkpoint(model, role, dtype, tokens or (CHAT_TOKENS if role == "generate" else PASS_TOKENS))

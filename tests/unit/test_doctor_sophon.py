@@ -113,3 +113,16 @@ def test_a_model_for_another_chip_is_named(tmp_path):
 def test_a_damaged_model_is_named(tmp_path):
     config = bundle(tmp_path / "model", sha256="0" * 64)
     assert "damaged" in found(config, planted(tmp_path / "root"))["llm.embed"][1]
+
+
+def test_a_simulated_device_needs_the_simulator_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGQ_HOME", str(tmp_path))
+    model = Model("none-here", "sophon", options={"driver": "simulator"})
+    findings = found(Config(llm=LLM(embed=model)), Machine(tmp_path))
+    assert set(findings) == {"simulator", "llm.embed"}
+    assert findings["simulator"][2] == "python -m compile.fetch gets it"
+
+
+def test_a_device_below_sail_needs_no_sail(tmp_path):
+    model = Model("none-here", "sophon", options={"driver": "runtime"})
+    assert "sail" not in found(Config(llm=LLM(embed=model)), Machine(tmp_path))

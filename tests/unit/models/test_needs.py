@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.models import Shelf, needs
+from services.models import Card, Shelf, Shelved, needs
 from services.models.needs import RUNTIME_BYTES
 
 from .checkpoints import BERT, QWEN3, checkpoint_directory
@@ -48,3 +48,11 @@ def test_a_gguf_file_keeps_its_own_dtype(tmp_path):
     gguf_file(tmp_path / "m.gguf", {"a": ("Q8_0", np.zeros((4, 64)))})
     model = Shelf(tmp_path).locate(str(tmp_path / "m.gguf"))
     assert needs(model, "generate", "fp32").weight_bytes == 288  # eight blocks of 34 bytes, up to the next 32
+
+
+def test_a_compiled_model_has_its_weights_on_the_device(tmp_path):
+    (tmp_path / "model.bmodel").write_bytes(b"x" * 1000)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    found = needs(Shelved(Card("small", "bmodel", ("embed",), weights="model.bmodel"), tmp_path, 1000), "embed")
+    assert (found.weight_bytes, found.load_bytes) == (0, 0)
+    assert found.working_bytes > RUNTIME_BYTES
