@@ -27,7 +27,9 @@ def _sail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(DOUBLES), os.environ.get("PYTHONPATH", "")]))
 
 
-def opened(directory: Path, task: str, *graphs: str, devices: tuple[int, ...] = (0,)) -> OlderPasses:
+def opened(
+    directory: Path, task: str, *graphs: str, devices: tuple[int, ...] = (0,), timeout_s: float = 60.0
+) -> OlderPasses:
     path = directory / "qwen3_bf16_seq6.bmodel"
     path.write_text(" ".join(graphs))
     answers = (2, 5) if task == "rerank" else ()
@@ -35,7 +37,7 @@ def opened(directory: Path, task: str, *graphs: str, devices: tuple[int, ...] = 
     bundle = Bundle(
         task, (net,), sail.HIDDEN, sail.VOCABULARY, "bm1684x", "bf16", answers, file=path.name, layout="blocks"
     )
-    return OlderPasses(bundle, path, Options(devices=list(devices)), directory)
+    return OlderPasses(bundle, path, Options(devices=list(devices), timeout_s=timeout_s), directory)
 
 
 def expected(text: np.ndarray) -> np.ndarray:
@@ -77,6 +79,13 @@ def test_each_device_has_a_process_of_its_own_and_they_work_side_by_side(tmp_pat
 def test_a_device_that_is_not_there_is_named_and_the_others_are_let_go(tmp_path):
     with pytest.raises(BackendError, match="no SOPHON device 7: SAIL sees 2"):
         opened(tmp_path, "embed", "embedding", *BLOCKS, devices=(0, 7))
+
+
+def test_a_device_that_is_stuck_is_ended_and_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOUBLE_SLEEP_S", "50")
+    stuck = pytest.raises(BackendError, match="SOPHON device 0 ended with signal SIGKILL")
+    with closing(opened(tmp_path, "embed", "embedding", *BLOCKS, timeout_s=5.0)) as passes, stuck:
+        passes.outputs([TEXT])
 
 
 def test_a_text_that_is_too_long_is_refused(tmp_path):

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[4]
 TAIL_BYTES = 2000
 MAX_LOG_BYTES = 1 << 20
 STOP_S = 10.0
+# A model of gigabytes comes from a slow disk and goes over a slow bus.
+LOAD_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Device:
             [*command, *([str(place.libraries)] if place.libraries else [])], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._log, env=environment,
         )  # fmt: skip
-        head, _ = self._answer(self._process)
+        head, _ = self._answer(self._process, LOAD_S)
         for graph, arrays in self._kept.items():
             self._ask({"keep": graph}, arrays)
         return {graph["name"]: _graph(graph) for graph in head["graphs"]}
@@ -113,10 +115,12 @@ class Device:
             send(_pipe(self._process.stdin), head, arrays)
         except BrokenPipeError as error:
             raise self._died() from error
-        return self._answer(self._process)[1]
+        return self._answer(self._process, self._timeout_s)[1]
 
-    def _answer(self, process: subprocess.Popen[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        alarm = threading.Timer(self._timeout_s, process.kill)
+    def _answer(
+        self, process: subprocess.Popen[bytes], timeout_s: float
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        alarm = threading.Timer(timeout_s, process.kill)
         alarm.start()
         try:
             head, arrays = receive(_pipe(process.stdout))
