@@ -1,0 +1,193 @@
+"""Does a large ingest stay bounded, survive a kill, and let people search all along?
+
+    python benchmarks/scale.py --data DIR [--passages 215631] [--batch 2000] [--kill-at 0.5] [--port-offset 5200]
+
+DIR holds ``techdocs/corpus.jsonl.gz``. A mesh with the toy models is started over an empty home. One caller adds the
+passages, each a document, and follows the jobs; another searches twice a second. The worker of the Index service is
+killed with SIGKILL when so large a part is ready, and started again by the launcher. Each ten seconds a line tells
+what is ready and how much memory that worker holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from clients import Ragq  # noqa: E402
+from clients.errors import RagqError  # noqa: E402
+from clients.index import Chunking, Text  # noqa: E402
+
+NAME = "techdocs"
+SAMPLE_S = 10.0
+PAUSE_S = 0.5
+START_S = 120.0
+WORDS = ("kernel module memory", "create index concurrently", "asyncio event loop", "a kind of tree", "signal handler")
+
+
+def passages(path: Path, count: int) -> list[Text]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for _, line in zip(range(count), file, strict=False)]
+    return [Text(line["_id"], f"{line['title']}\n{line['text']}") for line in lines]
+
+
+def started(home: Path, offset: int) -> tuple[subprocess.Popen[bytes], Path]:
+    """The launcher, and the configuration that callers need."""
+    config = home / "ragq.yml"
+    toy = "{name: toy, backend: toy}"
+    config.write_text(
+        f"data_dir: {home / 'data'}\nport_offset: {offset}\nllm:\n  embed: {toy}\n  rerank: {toy}\n"
+        f"  generate: {{name: none}}\nindex:\n  sample: false\nui:\n  enabled: false\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, str(ROOT / "service.py"), "--config", str(config), "up"]
+    with (home / "log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT), config
+
+
+def index_worker() -> int:
+    """The process of the worker among our own descendants; 0 when there is none."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                parents[int(entry.name)] = (int((entry / "stat").read_text().rpartition(")")[2].split()[1]), words)
+            except OSError:
+                continue
+    for pid, (parent, words) in parents.items():
+        above = parent
+        while above in parents and above != os.getpid():
+            above = parents[above][0]
+        if above == os.getpid() and b"worker" in words and b"index" in words:
+            return pid
+    return 0
+
+
+def megabytes(pid: int) -> float:
+    """Resident memory without pages of files; 0 for a process that is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+class Searches:
+    """A caller who asks all along."""
+
+    def __init__(self, mesh: Ragq) -> None:
+        self._mesh = mesh
+        self._is_over = threading.Event()
+        self.seconds: list[float] = []
+        self.failures: list[str] = []
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._is_over.wait(PAUSE_S):
+            began = time.perf_counter()
+            try:
+                self._mesh.index.find(NAME, WORDS[number % len(WORDS)], 10, rerank=False)
+            except RagqError as error:
+                self.failures.append(f"{type(error).__name__}: {error.message}")
+            self.seconds.append(time.perf_counter() - began)
+            number += 1
+
+    def stop(self) -> None:
+        self._is_over.set()
+        self.thread.join()
+
+
+def made(mesh: Ragq) -> None:
+    """Make the collection as soon as the mesh is there."""
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            mesh.index.create_collection(NAME, exist_ok=True)
+        except RagqError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
+def run(mesh: Ragq, texts: list[Text], batch: int, kill_at: float) -> Iterator[str]:
+    """Lines of a Markdown report."""
+    made(mesh)
+    searches, began, sampled_at, has_killed = Searches(mesh), time.monotonic(), 0.0, kill_at <= 0
+    searches.thread.start()
+    yield "| seconds | ready | worker MB |"
+    yield "|---|---|---|"
+    sent = 0
+    while True:
+        try:
+            found = next(c for c in mesh.index.collections() if c.name == NAME)
+            ready = found.num_chunks
+            if sent < len(texts) and sent - found.num_documents < batch:
+                mesh.index.add(NAME, texts=texts[sent : sent + batch], chunking=Chunking(4000, 0))
+                sent += batch
+            status = mesh.index.documents(NAME, limit=1, status="ready").total
+        except RagqError as error:
+            yield f"| {time.monotonic() - began:.0f} | {type(error).__name__} | |"
+            time.sleep(1)
+            continue
+        if not has_killed and status > kill_at * len(texts):
+            os.kill(index_worker(), signal.SIGKILL)
+            has_killed = True
+            yield f"| {time.monotonic() - began:.0f} | killed at {status} | |"
+        if time.monotonic() - sampled_at > SAMPLE_S or status >= len(texts):
+            sampled_at = time.monotonic()
+            yield f"| {time.monotonic() - began:.0f} | {status} ({ready} chunks) | {megabytes(index_worker()):.0f} |"
+        if status >= len(texts):
+            break
+        time.sleep(1)
+    searches.stop()
+    p50, p95, worst = np.percentile(searches.seconds, [50, 95, 100])
+    yield ""
+    yield f"{len(searches.seconds)} searches: p50 {p50:.3f} s, p95 {p95:.3f} s, longest {worst:.2f} s; "
+    yield f"{len(searches.failures)} failed {searches.failures[:3]}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--passages", type=int, default=215_631)
+    parser.add_argument("--batch", type=int, default=2000)
+    parser.add_argument("--kill-at", type=float, default=0.5, help="share that is ready then; 0 never kills")
+    parser.add_argument("--port-offset", type=int, default=5200)
+    given = parser.parse_args()
+    corpus = given.data / "techdocs" / "corpus.jsonl.gz"
+    if not corpus.is_file():
+        print(f"skipped: no {corpus}")
+        return 0
+    with tempfile.TemporaryDirectory() as home:
+        launcher, config = started(Path(home), given.port_offset)
+        try:
+            with Ragq(str(config), timeout_s=60.0) as mesh:
+                for line in run(mesh, passages(corpus, given.passages), given.batch, given.kill_at):
+                    print(line, flush=True)
+        finally:
+            launcher.send_signal(signal.SIGTERM)
+            launcher.wait(60)
+            print((Path(home) / "log").read_text(encoding="utf-8", errors="replace")[-2000:], file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
