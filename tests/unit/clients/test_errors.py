@@ -66,10 +66,10 @@ def test_an_unknown_reason_falls_back_to_the_code(code: int, name: str) -> None:
     assert type(rebuild(code, "FROM_A_LATER_VERSION", "m")).__name__ == name
 
 
-def test_only_what_lies_between_the_two_ends_is_worth_another_try() -> None:
+def test_only_what_lies_between_the_two_ends_or_behind_them_is_worth_another_try() -> None:
     retryable = {name for name, kind in classes().items() if kind.retryable}
     between = {"MeshError", "Busy", "OverLimit", "WorkerLost", "ConnectionLost", "Unreachable", "Draining"}
-    assert retryable == between | {"DataLoss", "Corrupted"}
+    assert retryable == between | {"DataLoss", "Corrupted", "StoreAway"}
 
 
 def test_what_no_worker_began_is_known() -> None:
