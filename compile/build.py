@@ -83,13 +83,12 @@ class _Nets:
     def compile(self) -> tuple[list[Net], list[Path]]:
         """Every length, shortest first, and the files that make them up."""
         shapes = sorted(self.wish.shapes, key=lambda shape: (shape.tokens, shape.batch))
-        steps = self._blocks if _in_blocks(self.source, self.wish) else self._whole
+        steps = self._blocks if is_in_blocks(self.source, self.wish) else self._whole
         nets, parts = [], []
         for shape, found in zip(shapes, steps(shapes), strict=True):
             parts += [path for _, path, _ in found]
             latency_ms = sum(ms for _, _, ms in found)
             nets.append(Net(tuple(name for name, _, _ in found), shape.batch, shape.tokens, latency_ms))
-            self.tell(f"{shape.batch} x {shape.tokens} tokens: {latency_ms:.2f} ms by the compiler's model of the chip")
         return nets, parts
 
     def _whole(self, shapes: Sequence[Shape]) -> list[list[tuple[str, Path, float]]]:
@@ -134,6 +133,7 @@ class _Nets:
 
     def _net(self, text: Text, name: str, weights: Path) -> tuple[str, Path, float]:
         made = self.compiler.compile(text, name, weights, self.work / "nets", self.mode)
+        self.tell(f"{name}: {made.latency_ms:.2f} ms by the compiler's model of the chip")
         kept = made.path.rename(self.work / f"{name}.bmodel")
         shutil.rmtree(self.work / "nets" / name)
         return name, kept, made.latency_ms
@@ -147,7 +147,8 @@ def _suffix(shape: Shape) -> str:
     return f"s{shape.tokens}" if shape.batch == 1 else f"b{shape.batch}_s{shape.tokens}"
 
 
-def _in_blocks(source: Source, wish: Wish) -> bool:
+def is_in_blocks(source: Source, wish: Wish) -> bool:
+    """Whether every layer becomes a net of its own: as wished, or where one net would be too large."""
     if wish.in_blocks is not None:
         return wish.in_blocks
     return source.num_weights * WEIGHT_BYTES[wish.dtype] > MAX_NET_BYTES

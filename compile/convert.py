@@ -47,7 +47,9 @@ def main(
     source = open_source(shelf.locate(model), task or "")
     place = output or shelf.directory / f"{source.card.name}-{source.task}-bm1684x"
     wish = Wish(tuple(parse(length) for length in lengths), dtype, blocks)
-    build(source, wish, Installed() if installed else Stages(find(tools)), place, click.echo)
+    bundle = build(source, wish, Installed() if installed else Stages(find(tools)), place, click.echo)
+    for net in bundle.nets:
+        click.echo(f"{net.batch} x {net.tokens} tokens: {net.latency_ms:.2f} ms a pass")
     click.echo(f"{place}: {(place / BMODEL).stat().st_size / 1e6:.0f} MB")
 
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from clients.errors import AlreadyExists, BadRequest, ConfigError, ModelNotLoaded
+from compile import build as building
 from compile import convert, verify
 from compile import tools as toolbox
 from compile.adopt import adopt, one_bmodel
@@ -139,3 +140,11 @@ def test_a_bmodel_of_another_checkpoint_is_not_adopted(tmp_path):
         adopt(source, tmp_path / "x.bmodel", blocks(5))
     with pytest.raises(BadRequest, match="holds 0 files"):
         one_bmodel(tmp_path)
+
+
+@pytest.mark.parametrize(("limit", "in_blocks"), [(1 << 30, False), (1 << 10, True)])
+def test_a_model_too_large_for_one_allocation_is_cut_into_layers(tmp_path, monkeypatch, limit, in_blocks):
+    monkeypatch.setattr(building, "MAX_NET_BYTES", limit)
+    source = open_source(embedding_checkpoint(tmp_path / "model"))
+    assert building.is_in_blocks(source, Wish((Shape(1, 16),))) is in_blocks
+    assert building.is_in_blocks(source, Wish((Shape(1, 16),), in_blocks=not in_blocks)) is not in_blocks
