@@ -142,6 +142,7 @@ class AsyncIndex(_Face[IndexClient]):
     unwatch = _twin(IndexClient.unwatch)
     watches = _twin(IndexClient.watches)
     reindex = _job_twin(IndexClient.reindex)
+    add_vectors = _job_twin(IndexClient.add_vectors)
     check = _twin(IndexClient.check)
     find_without = _twin(IndexClient.find_without)
     calibrations = _twin(IndexClient.calibrations)

@@ -230,6 +230,6 @@ def check_model(shelf: Shelf, model: str, dimension: int) -> None:
     if (shelf.model, shelf.dimension) != (model, dimension):
         raise BadRequest(
             f"the collection '{shelf.name}' holds vectors of {shelf.model} ({shelf.dimension} numbers); "
-            f"the LLM service made those of {model} ({dimension})",
+            f"these are of {model} ({dimension})",
             help="add the documents to a new collection",
         )

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from clients import index as contract
 from clients.errors import BadRequest
+from clients.supplying import ADD_VECTORS, AddVectors
 from clients.wire import Nothing
 from services.index.catalog import Shelf
 from services.index.chunking import check as check_chunking
 from services.index.documents import Incoming
+from services.index.ingest import check_model
 from services.index.intake import check_size, listed
 from services.index.jobs import OpenJob
+from services.index.supplied import checked, put, settled
 from services.service import Call, serves
 
 from .base import Handlers
@@ -54,6 +57,21 @@ class AddingHandlers(Handlers):
             job = self._catalog.jobs.open(tx, shelf.id, shelf.name, request.chunking)
             for file in files:
                 self._catalog.items.add_file(tx, job.id, str(file.path), file.name, file.size_bytes)
+        return self._queued(job)
+
+    @serves(ADD_VECTORS)
+    def add_vectors(self, request: AddVectors, _call: Call) -> contract.JobRecord:
+        """Queue a document whose chunks and vectors are given."""
+        given, chunking = checked(request), contract.Chunking()
+        dimension = given.vectors.shape[1]
+        shelf = settled(self._catalog, self._shelf(request.collection, chunking), request.model, dimension)
+        self._parts.publisher.open(shelf)
+        with self._parts.database.write() as tx:
+            # Another model may have taken its place since.
+            shelf = self._catalog.shelf_in(tx, shelf.id) or self._catalog.shelf(request.collection)
+            check_model(shelf, request.model or shelf.model, dimension)
+            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, chunking)
+            put(tx, self._catalog, self._parts.originals, shelf, job, given)
         return self._queued(job)
 
     @serves(contract.UPLOAD_PART)
