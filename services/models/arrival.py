@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from .bundle import BUNDLE
 from .card import Card
 from .chat_gguf import convert as convert_chat
 from .files import PICKLED, WEIGHTS, needed, stated_licence, weight_files
@@ -25,7 +26,8 @@ def take(path: Path, whole: Path, *, how: How = "copy") -> None:
     if path.is_file():
         _place_file(path, whole / path.name, how)
         return
-    for name in needed(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()):
+    present = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
+    for name in present if BUNDLE in present else needed(present):
         if Path(name).name in PICKLED:
             convert_pickled(path / name, whole / WEIGHTS)
         else:

@@ -18,6 +18,7 @@ from pathlib import Path
 from clients.errors import AlreadyExists, BadRequest, ModelNotLoaded, NotFound, RagqError, TooLarge, Unreachable
 
 from .arrival import ChatDtype, How, finish, take
+from .bundle import BUNDLE
 from .card import Card, renamed
 from .description import describe, read_card
 from .fetch import OnProgress, Report, gather
@@ -110,7 +111,8 @@ class Shelf:
         """Put a model of the user's own on the shelf.
 
         Args:
-            path: a .gguf file, or a directory with a checkpoint; only the files that are needed are taken.
+            path: a .gguf file, a directory with a checkpoint, of which only the files that are needed are taken, or
+                one with a compiled model.
             name: what to call it; empty takes the file's name.
             link: point at the files instead of copying them; what has to be converted is written all the same.
             dtype: of the GGUF file that a chat model in safetensors is written as; ``none`` writes none.
@@ -124,7 +126,7 @@ class Shelf:
         path = path.expanduser().resolve()
         if not path.exists():
             raise NotFound(f"there is nothing at {path}")
-        card = describe(path, converts=True)
+        card = read_card(path) if (path / BUNDLE).is_file() else describe(path, converts=True)
         card = replace(renamed(card, name or card.name), source=str(path))
         how: How = "link" if link else "copy"
 

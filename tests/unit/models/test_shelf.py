@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from clients.errors import AlreadyExists, BadRequest, MissingExtra, ModelNotLoaded, NotFound
-from services.models import Shelf
+from services.models import Card, Shelf
+from services.models.bundle import Bundle, Net
 from services.models.checkpoint import Checkpoint
 from services.models.gguf import read_header
 from services.models.shelf import STALE_S
@@ -227,3 +228,17 @@ def test_a_removed_model_is_gone_and_its_size_told(tmp_path):
     assert shelf.list() == []
     with pytest.raises(ModelNotLoaded):
         shelf.remove("m")
+
+
+def test_a_compiled_model_is_added_as_it_is(tmp_path):
+    path = tmp_path / "compiled"
+    path.mkdir()
+    (path / "model.bmodel").write_bytes(b"x")
+    (path / "tokenizer.json").write_text("{}")
+    Bundle("embed", (Net(("embed_s128",), 1, 128),), 8, 9, "bm1684x", "bf16").write(path)
+    Card("compiled", "bmodel", ("embed",), weights="model.bmodel", revision="abc").write(path)
+    shelf = Shelf(tmp_path / "home")
+    assert shelf.add(path, "edge").name == "edge"
+    found = shelf.locate("edge")
+    assert (found.card.kind, found.card.revision) == ("bmodel", "abc")
+    assert {file.name for file in found.path.iterdir()} == {file.name for file in path.iterdir()}
