@@ -7,36 +7,22 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from clients.errors import BadRequest, NotFound
-from clients.index import Chunking, Document, JobRecord, JobStatus
+from clients.index import Chunking, JobRecord, JobStatus
 from clients.wire import Clock
 
 from .chunking import of_record, values_of
 from .documents import SELECT, Documents, Incoming
 from .generations import give_up
 from .items import close_items
+from .reports import COUNTS, told
 from .schema import Database
 
 MAX_JOBS = 50
 MAX_KEPT = 1000
-MAX_FAILURES = 100
 FORGOTTEN = """WHERE d.status NOT IN ('ready', 'failed', 'cancelled')
 AND NOT EXISTS (SELECT 1 FROM job_items i WHERE i.document_id = d.id AND i.outcome = '')"""
-COUNTS = """
-SELECT count(*) AS num_documents, coalesce(sum(i.outcome = 'ready'), 0) AS num_done,
-    coalesce(sum(i.outcome = 'failed'), 0) AS num_failed, coalesce(sum(i.size_bytes), 0) AS bytes_total,
-    coalesce(sum(CASE WHEN i.outcome != '' THEN i.size_bytes
-        WHEN d.num_chunks > 0 THEN i.size_bytes * d.num_embedded / d.num_chunks ELSE 0 END), 0) AS bytes_done,
-    coalesce(sum(CASE WHEN i.outcome = 'ready' THEN i.num_chunks ELSE d.num_chunks END), 0) AS num_chunks
-FROM job_items i LEFT JOIN documents d ON d.id = i.document_id WHERE i.job_id = ?
-"""
-EMBEDDED = """
-SELECT count(*) AS num_documents, coalesce(sum(num_chunks), 0) AS num_chunks,
-    coalesce(sum(size_bytes), 0) AS bytes_total
-FROM documents WHERE collection_id = ? AND num_embedded > 0
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,50 +241,13 @@ class Jobs:
         row = self._database.read().execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is None:
             raise NotFound(f"there is no job '{job_id}'")
-        return self._record(row)
+        return told(self._database.read(), row)
 
     def newest(self) -> list[JobRecord]:
         """The newest jobs, newest first."""
-        rows = self._database.read().execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (MAX_JOBS,))
-        return [self._record(row) for row in rows.fetchall()]
-
-    def _record(self, row: sqlite3.Row) -> JobRecord:
-        if row["model"]:
-            return self._reindexing(row)
-        counts = self._database.read().execute(COUNTS, (row["id"],)).fetchone()
-        return JobRecord(
-            id=row["id"], collection=row["collection"], status=cast("JobStatus", row["status"]),
-            unchanged=row["unchanged"], stage=row["stage"], document=row["document"],
-            elapsed_s=row["elapsed_s"], reason=row["reason"],
-            failures=self._failures(row) if counts["num_failed"] else [], **dict(counts),
-        )  # fmt: skip
-
-    def _reindexing(self, row: sqlite3.Row) -> JobRecord:
-        """A re-index is as far with every document as it is with all chunks."""
-        counts = self._database.read().execute(EMBEDDED, (row["collection_id"],)).fetchone()
-        is_done = row["status"] == "succeeded"
-        share = 1.0 if is_done else min(1.0, row["num_embedded"] / max(1, counts["num_chunks"]))
-        return JobRecord(
-            id=row["id"], collection=row["collection"], status=cast("JobStatus", row["status"]),
-            num_documents=counts["num_documents"], num_done=counts["num_documents"] if is_done else 0,
-            num_chunks=counts["num_chunks"], bytes_total=counts["bytes_total"],
-            bytes_done=int(share * counts["bytes_total"]), stage=row["stage"], elapsed_s=row["elapsed_s"],
-            reason=row["reason"], model=row["model"],
-        )  # fmt: skip
-
-    def _failures(self, row: sqlite3.Row) -> list[Document]:
-        items = self._database.read().execute(
-            """SELECT i.*, d.media_type, d.created_at, d.updated_at FROM job_items i LEFT JOIN documents d
-            ON d.id = i.document_id WHERE i.job_id = ? AND i.outcome = 'failed' ORDER BY i.key LIMIT ?""",
-            (row["id"], MAX_FAILURES),
-        )
-        return [
-            Document(
-                i["document_id"], row["collection"], i["name"], i["media_type"] or "", i["size_bytes"], "failed", 0,
-                i["reason"], i["fix"], "", i["created_at"] or row["created_at"], i["updated_at"] or row["updated_at"],
-            )
-            for i in items
-        ]  # fmt: skip
+        read = self._database.read()
+        rows = read.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (MAX_JOBS,)).fetchall()
+        return [told(read, row) for row in rows]
 
 
 def _first_reason(tx: sqlite3.Connection, job_id: str) -> str:
