@@ -76,17 +76,25 @@ class Graph:
         """Memory, about."""
         return bytes_of(max(len(self._rows), len(self._ids)), self._dimension)
 
-    def put(self, ids: Sequence[str], vectors: np.ndarray) -> None:
-        """Add vectors, float32 [n, dim], or replace those with the same ids; searches go on in between."""
+    def put(self, ids: Sequence[str], vectors: np.ndarray, *, is_last: bool = True) -> None:
+        """Add vectors, float32 [n, dim], or replace those with the same ids; searches go on in between.
+
+        Args:
+            ids: of the vectors.
+            vectors: of any lengths.
+            is_last: look for them at once; otherwise more follow, and then ``settle``.
+        """
         last = {id_: place for place, id_ in enumerate(ids)}
         names, rows = list(last), unit_rows(vectors[list(last.values())])
         if len(rows):
             check_dimensions(rows.shape[1], self._dimension)
         for at in range(0, len(names), SLICE):
             with self._lock:
-                self._put(names[at : at + SLICE], rows[at : at + SLICE])
+                places = self._put(names[at : at + SLICE], rows[at : at + SLICE])
+                if is_last:
+                    self._note(places)
 
-    def _put(self, ids: Sequence[str], rows: np.ndarray) -> None:
+    def _put(self, ids: Sequence[str], rows: np.ndarray) -> np.ndarray:
         self._remove(ids)
         first, end = len(self._ids), len(self._ids) + len(ids)
         if end > len(self._rows):
@@ -96,10 +104,10 @@ class Graph:
         self._rows[first:end] = rows
         self._ids += ids
         self._places.update(zip(ids, range(first, end), strict=True))
-        small = self._small(rows)
-        self._index.add(np.arange(first, end), small, threads=1)
+        places = np.arange(first, end)
+        self._index.add(places, self._small(rows), threads=1)
         self._version += 1
-        self._note(np.arange(first, end), small)
+        return places
 
     def settle(self) -> None:
         """Look for all vectors again: what is added later may cut off what was there."""
@@ -108,11 +116,11 @@ class Graph:
                 places = np.arange(first, min(first + SLICE, len(self._ids)))
                 places = np.array([p for p in places if self._ids[p] is not None], np.int64)
                 if len(places):
-                    self._note(places, self._small(self._rows[places]))
+                    self._note(places)
 
-    def _note(self, places: np.ndarray, small: np.ndarray) -> None:
+    def _note(self, places: np.ndarray) -> None:
         """Call those of the places strays that the graph does not lead to."""
-        found = self._found(small, min(len(self._places), TOP))
+        found = self._found(self._small(self._rows[places]), min(len(self._places), TOP))
         lost = []
         for place, near in zip(places, found, strict=True):
             row = self._rows[place]

@@ -182,9 +182,9 @@ class GraphStore:
         if not names or not self._has_room(collection, bytes_of(len(ids), rows.shape[1])):
             return
         graph = Graph(rows, len(ids))
-        graph.put(names, rows)
+        graph.put(names, rows, is_last=False)
         for names, rows in pages:
-            graph.put(names, rows)
+            graph.put(names, rows, is_last=False)
             if not self._is_open:
                 return
         graph.settle()
