@@ -14,8 +14,20 @@ CHINESE: dict[str, str] = {
     "there is no text in it": "文件中没有文字",
     "check that it opens and shows text": "请确认文件能打开并显示文字",
     "the PDF has no text: its pages are images": "PDF 没有文字：页面都是图片",
-    "run text recognition over it first, for example: {}": "请先做文字识别，例如：{0}",
-    "run text recognition over it first, and add the text or PDF": "请先做文字识别，再添加得到的文字或 PDF",
+    "pip install 'ragq[ocr]' lets the Index service read them (index.ocr), {}": (
+        "pip install 'ragq[ocr]' 后可由 Index 服务识别文字（index.ocr），{0}"
+    ),
+    "pip install 'ragq[ocr]' lets the Index service read it (index.ocr), {}": (
+        "pip install 'ragq[ocr]' 后可由 Index 服务识别文字（index.ocr），{0}"
+    ),
+    "or run text recognition over it first: {}": "或先做文字识别：{0}",
+    "or run text recognition over it first and add the text or PDF": "或先做文字识别，再添加得到的文字或 PDF",
+    "text recognition cannot be started: {}": "文字识别无法启动：{0}",
+    "{} of its pages are images; text recognition reads up to {}": "其中 {0} 页是图片；文字识别最多处理 {1} 页",
+    "split it, or raise index.ocr_pages; with index.ocr: never the images are left out": (
+        "请拆分文件，或调高 index.ocr_pages；设 index.ocr: never 则跳过图片页"
+    ),
+    "the picture is damaged: {}": "图片已损坏：{0}",
     "the PDF is locked with a password": "PDF 有密码保护",
     "save a copy without a password and add that": "请另存一份没有密码的副本再添加",
     "the PDF has {} pages; the limit is {}": "PDF 有 {0} 页，上限是 {1} 页",
@@ -55,8 +67,13 @@ CHINESE: dict[str, str] = {
     "this is an image ({}), not a document": "这是图片（{0}），不是文档",
     "this is a zip archive, not a document": "这是压缩包，不是文档",
     "unpack it and add the files": "请解压后添加其中的文件",
-    "the file made its parser fail": "解析这个文件时出错",
-    "opening the file took longer than {} s": "打开文件超过了 {0} 秒",
+    "{} made its parser fail": "解析{0}时出错",
+    "opening {} took longer than {} s": "打开{0}超过了 {1} 秒",
+    "the file": "文件",
+    "the service ended {} times while it worked on this document": "服务处理这个文档时 {0} 次意外结束",
+    "look at 'ragq logs index' for what ended it; split the file or add it as plain text, then retry it": (
+        "请用 ragq logs index 查看原因；拆分文件或以纯文本添加，然后重试"
+    ),
     "cancelled by a caller": "已被取消",
     "the collection was deleted": "知识库已删除",
     "searched by words only: {}": "只按关键词检索：{0}",
@@ -73,6 +90,8 @@ CHINESE: dict[str, str] = {
     "the model cited {}, which do not exist": "模型引用了不存在的编号：{0}",
     "the model set no marker; the passages that back its sentences are cited": "模型没有标注；标出的是支持其句子的段落",
     "no passage backs what the model wrote; sentences are quoted instead": "没有段落支持模型写的内容，因此改为引用原文",
+    # Behind all others that begin like it.
+    "page {}": "第 {0} 页",
 }
 
 

@@ -77,6 +77,8 @@ class Child:
     ) -> None:
         self.name = name
         self.exit: Exit | None = None
+        self._reaping = threading.Lock()
+        self._is_reaped = False
         self._log = log
         self._on_exit = on_exit
         self._last: deque[str] = deque(maxlen=NUM_LAST_LINES)
@@ -93,13 +95,18 @@ class Child:
 
     def terminate(self) -> None:
         """Ask it to end."""
-        if self.exit is None:
-            self._process.send_signal(signal.SIGTERM)
+        self._signal(lambda: os.kill(self.pid, signal.SIGTERM))
 
     def kill(self) -> None:
         """End it and all that it started, now."""
-        if self.exit is None:
-            _kill_group(self.pid)
+        self._signal(lambda: _kill_group(self.pid))
+
+    def _signal(self, send: Callable[[], None]) -> None:
+        """Do it unless the process's entry is gone: then its number may be a stranger's."""
+        # Popen.send_signal takes away the entry of one that has just ended, which the waiting thread needs.
+        with self._reaping, suppress(ProcessLookupError):
+            if self.exit is None and not self._is_reaped:
+                send()
 
     def _read(self) -> None:
         output: IO[str] = self._process.stdout  # type: ignore[assignment]  # it is a pipe, see _spawn
@@ -110,16 +117,24 @@ class Child:
                 self._log.write(record)
 
     def _wait(self) -> None:
-        if hasattr(os, "waitid"):  # while its entry stands, its number cannot name a stranger's group
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            _kill_group(self.pid)
-        code = self._process.wait()
+        code = self._reap()
         self._reader.join(timeout=1.0)
         os.close(self._lifeline)
         lost_memory = code == -signal.SIGKILL and out_of_memory_kills() > self._out_of_memory_before
         lines = [line for text in self._last for line in text.splitlines()]
         self.exit = Exit(code, lost_memory, tuple(lines[-NUM_LAST_LINES:]))
         self._on_exit(self)
+
+    def _reap(self) -> int:
+        """Wait for its end, and take away what it left; its exit code."""
+        if not hasattr(os, "waitid"):
+            return self._process.wait()
+        # While its entry stands, its number cannot name a stranger's group.
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        _kill_group(self.pid)
+        with self._reaping:
+            self._is_reaped = True
+            return self._process.wait()
 
 
 def _spawn(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.Popen[str], int]:

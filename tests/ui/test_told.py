@@ -27,6 +27,8 @@ def test_a_service_still_says_it_like_this(english: str, sources: str) -> None:
 def test_what_changes_is_put_in_its_place() -> None:
     said = told("the PDF has 6001 pages; the limit is 5000", Labels("zh"))
     assert said == "PDF 有 6001 页，上限是 5000 页"
+    assert told("opening page 3 took longer than 60 s", Labels("zh")) == "打开第 3 页超过了 60 秒"
+    assert told("the file made its parser fail", Labels("zh")) == "解析文件时出错"
     assert told("this is an image ({PNG}), not a document", Labels("zh")) == "这是图片（{PNG}），不是文档"
 
 
