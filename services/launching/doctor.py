@@ -23,7 +23,7 @@ from services.models import PULLABLE, Shelf
 PACKAGES = (
     "chromadb", "charset-normalizer", "click", "jinja2", "lxml", "msgpack", "numpy", "openvino", "openvino-genai",
     "openvino-tokenizers", "pypdfium2", "python-docx", "pyyaml", "pyzmq", "rich", "safetensors",
-    "starlette", "streamlit", "tantivy", "tokenizers", "usearch", "uvicorn",
+    "starlette", "streamlit", "tantivy", "tokenizers", "uvicorn",
 )  # fmt: skip
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 200 << 20

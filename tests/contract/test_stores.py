@@ -81,7 +81,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
     if request.param == "faiss":
         pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
     if request.param == "graph":
-        pytest.importorskip("usearch", reason="pip install usearch")
+        pytest.importorskip("usearch", reason="pip install 'ragq[graph]'")
     if request.param in SERVED:
         served = request.getfixturevalue("server").store(f"test-{uuid.uuid4().hex}")
         made = SERVED[request.param](served)

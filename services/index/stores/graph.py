@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,6 +29,18 @@ def bytes_of(count: int, dimension: int) -> int:
     return count * (5 * dimension + 12 * NEIGHBOURS + 200)
 
 
+def _index_class() -> Any:
+    """The class of usearch's index; ImportError where it is not installed, or cannot be loaded beside what is there."""
+    # Each of them brings a C++ runtime of its own: an error that one raises was a segmentation fault with the other.
+    if "openvino" in sys.modules:
+        raise ImportError("usearch and OpenVINO cannot live in one process")
+    try:
+        from usearch.index import Index
+    except ImportError as error:
+        raise ImportError(f"pip install 'ragq[graph]' makes them faster ({error})") from error
+    return Index
+
+
 class Graph:
     """An HNSW graph (Malkov and Yashunin 2016) over vectors of one byte a number, and the vectors themselves.
 
@@ -41,12 +54,10 @@ class Graph:
     """
 
     def __init__(self, sample: np.ndarray, expected: int) -> None:
-        from usearch.index import Index
-
         self._dimension = sample.shape[1]
         top = float(np.quantile(np.abs(sample), 0.9995))
         self._scale = LARGEST / top if top > 0 else 1.0
-        self._index: Any = Index(
+        self._index: Any = _index_class()(
             ndim=self._dimension, metric="ip", dtype="i8", connectivity=NEIGHBOURS, expansion_add=LOOKED_AT_TO_ADD,
             expansion_search=LOOKED_AT,
         )  # fmt: skip

@@ -19,7 +19,7 @@ from services.index.stores.graphs import GraphStore
 from services.index.stores.memory import MemoryStore
 from services.llm.backends.toy import ToyEmbedder
 
-pytest.importorskip("usearch", reason="pip install usearch")
+pytest.importorskip("usearch", reason="pip install 'ragq[graph]'")
 DIMENSION = 16
 
 
@@ -144,6 +144,12 @@ def test_without_usearch_the_owner_goes_on(monkeypatch: pytest.MonkeyPatch, capl
     assert "searched by the store alone" in caplog.text
     assert store.query("a", rows(300)[7:8], 1)[0][0].id == "v7"
     store.close()
+
+
+def test_beside_openvino_it_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", sys)
+    with pytest.raises(ImportError, match="one process"):
+        Graph(rows(3), 3)
 
 
 def test_templated_sentences_are_all_found_by_their_own_vectors() -> None:
