@@ -51,7 +51,7 @@ def ready(desk: Any) -> dict[str, str]:
     for document in desk.documents(status="ready").documents:
         with suppress(NotFound):  # a former version that went since
             chunks = desk.call(contract.CHUNKS, contract.ListChunks(document.id)).chunks
-            found |= {document.name: chunk.text for chunk in chunks[:1]}
+            found.update((document.name, chunk.text) for chunk in chunks[:1])
     return found
 
 
