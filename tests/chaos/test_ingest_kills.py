@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from clients import Ragq, RagqError
 from clients.errors import NotFound
-from clients.index import FINISHED, Chunking, Job, JobRecord
+from clients.index import FINISHED, Chunking
+from tests.chaos.killing import WAIT_S, kill, until
 from tests.conftest import TOY, LiveMesh, merged, start_mesh
 
 pytestmark = [pytest.mark.chaos, pytest.mark.mesh, pytest.mark.timeout(240)]
 NUM_FILES = 120
-WAIT_S = 90.0
 # Each stage with every process that works on it, or between the two that do.
 KILLS = [
     ("reading files", "index"),
@@ -58,24 +56,6 @@ def started(folder: Path, directory: Path) -> Iterator[LiveMesh]:
         yield live
     finally:
         live.stop()
-
-
-def kill(client: Ragq, whom: str) -> None:
-    """Kill -9 one process of the mesh."""
-    status = client.client(whom.rpartition(" ")[2]).status()
-    os.kill(status.pid if whom.startswith("proxy") else status.workers[0].pid, signal.SIGKILL)
-
-
-def until(job: Job, done: Callable[[JobRecord], bool]) -> None:
-    """Look at the job, through whatever the kills do to calls, until it is as it should be."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        try:
-            if done(job.refresh()):
-                return
-        except RagqError:
-            time.sleep(0.1)
-        assert time.monotonic() < deadline, job.record
 
 
 @pytest.mark.parametrize(("stage", "whom"), KILLS, ids=lambda value: value.replace(" ", "-"))

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from clients import Ragq, RagqError
-from clients.index import FINISHED, Chunking, Job, JobRecord
+from clients.index import FINISHED, Chunking, JobRecord
+from tests.chaos.killing import WAIT_S, kill, until
 from tests.conftest import TOY, LiveMesh, merged, start_mesh
 from tests.mesh.asking import Asker, notes
 
 pytestmark = [pytest.mark.chaos, pytest.mark.mesh, pytest.mark.timeout(240)]
 NOTES = notes(1200)
 OLD, NEW = "toy", "toy-512"
-WAIT_S = 90.0
 # Each stage with every process that works on it; what comes after the swap is the clearing away.
 KILLS = [
     ("embedding anew", "index"),
@@ -63,24 +63,6 @@ def test_another_worker_finishes_the_reindex_of_a_leader_that_is_killed(tmp_path
         assert (asker.models[0], asker.models[-1], asker.num_changes) == (OLD, NEW, 1)
     finally:
         live.stop()
-
-
-def kill(client: Ragq, whom: str) -> None:
-    """Kill -9 one process of the mesh."""
-    status = client.client(whom.rpartition(" ")[2]).status()
-    os.kill(status.pid if whom.startswith("proxy") else status.workers[0].pid, signal.SIGKILL)
-
-
-def until(job: Job, done: Callable[[JobRecord], bool]) -> None:
-    """Look at the job, through whatever the kills do to calls, until it is as it should be."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        try:
-            if done(job.refresh()):
-                return
-        except RagqError:
-            time.sleep(0.1)
-        assert time.monotonic() < deadline, job.record
 
 
 def stands_at(stage: str) -> Callable[[JobRecord], bool]:
