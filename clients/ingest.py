@@ -8,6 +8,7 @@ from typing import Literal
 from .documents import Document
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+JobKind = Literal["add", "web", "watch", "import", "reindex", "retry", "recut", "repair", "resume"]
 Strategy = Literal["sentences", "paragraphs", "cells", "parents"]
 UPLOAD_PART_BYTES = 1 << 20
 DEFAULT_CHUNK_SIZE = 512
@@ -112,6 +113,10 @@ class JobRecord:
         elapsed_s: seconds of work so far.
         unchanged: documents that were there already with the same content.
         model: what a collection is embedded anew by; empty for a job that adds documents.
+        kind: what the job is for: documents that somebody gave (``add``), pages to fetch (``web``), files of a
+            followed directory (``watch``), a packed collection (``import``), new vectors (``reindex``); or
+            documents that had failed (``retry``), lose the changes made by hand (``recut``), were not whole
+            (``repair``), or that no job waited for when the service started (``resume``).
     """
 
     id: str
@@ -130,6 +135,7 @@ class JobRecord:
     reason: str = ""
     failures: list[Document] = field(default_factory=list)
     model: str = ""
+    kind: JobKind = "add"
 
 
 @dataclass(frozen=True, slots=True)

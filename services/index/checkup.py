@@ -87,7 +87,7 @@ class Examiner:
         broken = self._catalog.documents.incomplete(shelf.id)
         if request.repair:
             for id_, _ in broken:
-                self._catalog.jobs.redo(id_)
+                self._catalog.jobs.redo(id_, "repair")
         if broken:
             yield _finding(shelf.name, "incomplete_document", [name for _, name in broken], is_mended=request.repair)
 

@@ -108,7 +108,7 @@ class Editor:
 
     def recut(self, document_id: str) -> OpenJob:
         """Take back every change by hand: the document is cut anew from its original."""
-        return self._catalog.jobs.redo(self._ready(document_id).id)
+        return self._catalog.jobs.redo(self._ready(document_id).id, "recut")
 
     # -- reading ---------------------------------------------------------------------------------------
 

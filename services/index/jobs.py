@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from clients.errors import BadRequest, NotFound
 from clients.index import Chunking, JobRecord, JobStatus
+from clients.ingest import JobKind
 from clients.wire import Clock
 
 from .chunking import of_record, values_of
@@ -49,7 +50,14 @@ class Jobs:
         self._clock = clock
 
     def open(
-        self, tx: sqlite3.Connection, collection_id: int, collection: str, chunking: Chunking, model: str = ""
+        self,
+        tx: sqlite3.Connection,
+        collection_id: int,
+        collection: str,
+        chunking: Chunking,
+        kind: JobKind = "add",
+        *,
+        model: str = "",
     ) -> OpenJob:
         """Put a new job on record; its items follow in the same transaction."""
         job = OpenJob(secrets.token_hex(8), collection_id, collection, chunking, model)
@@ -57,8 +65,8 @@ class Jobs:
         tx.execute(
             """INSERT INTO jobs
             (id, collection_id, collection, status, size, overlap, by_line, strategy, stage, created_at, updated_at,
-            model) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, 'waiting for its turn', ?, ?, ?)""",
-            (job.id, collection_id, collection, *values_of(chunking), now, now, model),
+            model, kind) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, 'waiting for its turn', ?, ?, ?, ?)""",
+            (job.id, collection_id, collection, *values_of(chunking), now, now, model, kind),
         )
         return job
 
@@ -129,7 +137,7 @@ class Jobs:
             )
             rows = tx.execute(f"{SELECT} {FORGOTTEN}").fetchall()
             for row in rows:
-                self._reopen(tx, row)
+                self._reopen(tx, row, "resume")
         return len(rows)
 
     def retry(self, document_id: str) -> OpenJob:
@@ -147,20 +155,20 @@ class Jobs:
                 f"{SELECT} WHERE d.id = ?",
                 (document_id,),
             ).fetchone()
-            return self._reopen(tx, row)
+            return self._reopen(tx, row, "retry")
 
-    def redo(self, document_id: str) -> OpenJob:
+    def redo(self, document_id: str, kind: JobKind) -> OpenJob:
         """A new job for a document that is called ready, and is to be made anew from its original."""
         with self._database.write() as tx:
             self._documents.requeue(tx, document_id)
             row = tx.execute(f"{SELECT} WHERE d.id = ?", (document_id,)).fetchone()
-            job = self._reopen(tx, row)
+            job = self._reopen(tx, row, kind)
         self.finish(job.id)
         return job
 
-    def _reopen(self, tx: sqlite3.Connection, row: sqlite3.Row) -> OpenJob:
+    def _reopen(self, tx: sqlite3.Connection, row: sqlite3.Row, kind: JobKind) -> OpenJob:
         chunking = of_record(row)
-        job = self.open(tx, row["collection_id"], row["collection"], chunking)
+        job = self.open(tx, row["collection_id"], row["collection"], chunking, kind)
         self._insert(tx, job.id, row["id"], Incoming(row["name"], row["media_type"], row["sha256"], row["size_bytes"]))
         return job
 

@@ -60,7 +60,7 @@ class Reindexer:
             running = self._shadows.of(shelf.id)
             if running is not None:
                 return _same(running, model)
-            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, Chunking(), model)
+            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, Chunking(), "reindex", model=model)
             self._shadows.begin(tx, shelf, model, dimension, job.id)
         return job.id
 

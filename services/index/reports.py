@@ -6,6 +6,7 @@ import sqlite3
 from typing import cast
 
 from clients.index import Document, JobRecord, JobStatus
+from clients.ingest import JobKind
 
 MAX_FAILURES = 100
 COUNTS = """
@@ -30,7 +31,7 @@ def told(read: sqlite3.Connection, row: sqlite3.Row) -> JobRecord:
     counts = read.execute(COUNTS, (row["id"],)).fetchone()
     return JobRecord(
         id=row["id"], collection=row["collection"], status=cast("JobStatus", row["status"]),
-        unchanged=row["unchanged"], stage=row["stage"], document=row["document"],
+        kind=cast("JobKind", row["kind"]), unchanged=row["unchanged"], stage=row["stage"], document=row["document"],
         elapsed_s=row["elapsed_s"], reason=row["reason"],
         failures=_failures(read, row) if counts["num_failed"] else [], **dict(counts),
     )  # fmt: skip
@@ -46,7 +47,7 @@ def _reindexing(read: sqlite3.Connection, row: sqlite3.Row) -> JobRecord:
         num_documents=counts["num_documents"], num_done=counts["num_documents"] if is_done else 0,
         num_chunks=counts["num_chunks"], bytes_total=counts["bytes_total"],
         bytes_done=int(share * counts["bytes_total"]), stage=row["stage"], elapsed_s=row["elapsed_s"],
-        reason=row["reason"], model=row["model"],
+        reason=row["reason"], model=row["model"], kind="reindex",
     )  # fmt: skip
 
 

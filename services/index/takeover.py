@@ -56,7 +56,7 @@ class Takeover:
     def take(self, followed: Followed, seen: Sequence[Seen], known: Mapping[str, Known]) -> None:
         """Queue files in a job of their own; what cannot be read counts as failed in it, with the reason."""
         with self._catalog.database.write() as tx:
-            job = self._catalog.jobs.open(tx, followed.collection_id, followed.collection, followed.chunking)
+            job = self._catalog.jobs.open(tx, followed.collection_id, followed.collection, followed.chunking, "watch")
         for one in seen:
             self._take(followed, job, one, known.get(one.path))
         self._catalog.jobs.finish(job.id)

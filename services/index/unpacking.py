@@ -94,7 +94,7 @@ class Unpacker:
     ) -> OpenJob:
         model, dimension = (manifest.model, manifest.dimension) if manifest.num_vectors else ("", 0)
         shelf = self._catalog.make(tx, name, manifest.title, model, dimension)
-        job = self._catalog.jobs.open(tx, shelf.id, name, Chunking())
+        job = self._catalog.jobs.open(tx, shelf.id, name, Chunking(), "import")
         with (
             closing(_lines(file, CHUNKS, PackedChunk)) as chunks,
             closing(_lines(file, DOCUMENTS, PackedDocument)) as documents,

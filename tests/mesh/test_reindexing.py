@@ -91,7 +91,7 @@ def changes(live: LiveMesh) -> None:
 def test_the_command_line_does_it_and_says_what_it_did(live: LiveMesh, mesh: Ragq, tmp_path: Path) -> None:
     mesh.index.add("few", texts=NOTES[:20]).wait(60)
     done = live.run("reindex", "few", "--model", "toy-32")
-    assert (done.returncode, done.stdout.split(",")[0]) == (0, "few: 20 chunks by toy-32")
+    assert (done.returncode, done.stdout.rpartition(",")[0]) == (0, "few: re-indexed, 20 chunks by toy-32")
     record = json.loads(live.run("reindex", "few", "--json").stdout)
     assert (record["status"], record["model"], record["num_chunks"]) == ("succeeded", "toy", 20)
     queued = live.run("reindex", "few", "--model", "toy-32", "--no-wait")

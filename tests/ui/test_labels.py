@@ -13,6 +13,7 @@ import pytest
 
 from clients.answers import Route
 from clients.index import HitScore, JobStatus, Mode, Status, Strategy
+from clients.ingest import JobKind
 from clients.ways import Way
 from ui.labels import LANGUAGES, TABLE, Labels, language_of
 from ui.parts.wishes import ANSWERS, MODES
@@ -33,6 +34,7 @@ FAMILIES = {
     "status.": get_args(Status),
     "strategy.": get_args(Strategy),
     "jobs.": [status for status in get_args(JobStatus) if status != "running"],
+    "jobs.kind.": [kind for kind in get_args(JobKind) if kind != "add"],
     "stage.": [
         "waiting_for_its_turn",
         "fetching",

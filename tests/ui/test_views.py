@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from datetime import UTC
 from pathlib import PurePath
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from clients.answers import Answer, AnswerKind, Cause, Citation, Decision, Route
 from clients.asking import Ask
 from clients.decision import Gate, decide
 from clients.index import Chunk, Collection, Document, Hit, Hits, JobRecord, Passage
+from clients.ingest import JobKind
 from clients.llm import ModelInfo
 from clients.status import ServiceStatus, WorkerStatus
 from ui import session, units
@@ -60,7 +62,8 @@ def test_a_collection_offers_new_vectors_when_another_model_serves_and_follows_t
     differs = reindexing.notice(papers, minilm, [], EN)
     assert differs == reindexing.Notice("Searched by e5; minilm serves now. New vectors can be made; searching goes on "
                                         "meanwhile.")  # fmt: skip
-    running = JobRecord("j", "papers", "running", bytes_total=10, bytes_done=4, stage="embedding anew", model="minilm")
+    running = JobRecord("j", "papers", "running", bytes_total=10, bytes_done=4, stage="embedding anew", model="minilm",
+                        kind="reindex")  # fmt: skip
     assert reindexing.notice(papers, minilm, [running], ZH) == reindexing.Notice(
         "正在用 minilm 重建向量：40%", "j", 0.4
     )
@@ -442,6 +445,23 @@ def test_finished_jobs_say_how_they_ended() -> None:
     assert ingest.card(failed, EN).reason == "the disk is full"
     assert ingest.card(replace(failed, failures=[DOCUMENT]), EN).reason == ""
     assert ingest.running([done, RUNNING, failed]) == [RUNNING]
+
+
+def test_a_card_says_what_its_job_is_for() -> None:
+    done = replace(RUNNING, status="succeeded", num_failed=0)
+    headlines = {kind: ingest.card(replace(done, kind=kind, model="e5"), EN).headline for kind in get_args(JobKind)}
+    assert headlines == {
+        "add": "Done",
+        "web": "Web pages · Done",
+        "watch": "Followed directory · Done",
+        "import": "Import · Done",
+        "reindex": "New vectors by e5 · Done",
+        "retry": "Retry · Done",
+        "recut": "Cut anew · Done",
+        "repair": "Repair · Done",
+        "resume": "Documents left unfinished · Done",
+    }
+    assert ingest.card(replace(RUNNING, kind="watch"), ZH).headline == "监视的目录 · 7/9 篇 · 计算向量"
 
 
 # -- health ------------------------------------------------------------------------------------------

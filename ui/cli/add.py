@@ -15,9 +15,10 @@ from clients.mesh import Ragq
 from clients.web import MAX_RESULTS
 
 from . import show
+from .endings import print_endings
 from .keepup import KeepUp
 from .options import json_option, standard_input
-from .progress import Summary, follow, meter, print_failures
+from .progress import follow, meter
 from .session import Session
 from .sources import Files, collect
 from .surfing import found, parted
@@ -195,20 +196,6 @@ def _finish(jobs: Sequence[Job], as_json: bool) -> None:
     if as_json:
         show.document(summary)
     else:
-        _print(summary)
+        print_endings([job.record for job in jobs], summary.elapsed_s)
     if summary.failed:
         raise SystemExit(1)
-
-
-def _print(summary: Summary) -> None:
-    print_failures(summary)
-    parts = [f"{summary.num_documents - summary.num_failed} added"]
-    if summary.unchanged:
-        parts.append(f"{summary.unchanged} unchanged")
-    if summary.num_failed:
-        parts.append(f"{summary.num_failed} failed")
-    num_given = summary.num_documents + summary.unchanged
-    click.echo(
-        f"{summary.collection}: {', '.join(parts)} of {num_given} document{'s' * (num_given != 1)}, "
-        f"{summary.num_chunks} chunks, {show.duration(summary.elapsed_s)}"
-    )

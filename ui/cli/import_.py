@@ -9,8 +9,9 @@ import click
 from clients.index import Job
 
 from . import show
+from .endings import print_endings
 from .options import json_option
-from .progress import follow, meter, print_failures
+from .progress import follow, meter
 from .session import Session
 
 
@@ -33,8 +34,6 @@ def finish(job: Job, *, as_json: bool) -> None:
     if as_json:
         show.document(summary)
     else:
-        print_failures(summary)
-        number = summary.num_documents - summary.num_failed
-        click.echo(f"{job.record.collection}: {number} document{'s' * (number != 1)}")
+        print_endings([job.record], summary.elapsed_s)
     if summary.failed:
         raise SystemExit(1)

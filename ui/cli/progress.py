@@ -12,6 +12,7 @@ import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from clients.index import FINISHED, Document, Job, JobRecord
+from clients.ingest import JobKind
 
 from . import show
 
@@ -27,6 +28,9 @@ class Summary:
         num_documents: documents that had to be worked on.
         unchanged: documents besides them that were there already with the same content.
         reasons: why jobs as a whole failed.
+        num_done: documents that are ready now.
+        kinds: what each of the jobs was for.
+        model: what a collection was embedded anew by.
     """
 
     collection: str
@@ -38,6 +42,9 @@ class Summary:
     elapsed_s: float
     reasons: list[str] = field(default_factory=list)
     failures: list[Document] = field(default_factory=list)
+    num_done: int = 0
+    kinds: list[JobKind] = field(default_factory=list)
+    model: str = ""
 
     @property
     def failed(self) -> bool:
@@ -57,6 +64,9 @@ def summarise(records: Sequence[JobRecord], elapsed_s: float) -> Summary:
         elapsed_s=round(elapsed_s, 3),
         reasons=[r.reason or f"job {r.id} was {r.status}" for r in records if _broke(r)],
         failures=[document for r in records for document in r.failures],
+        num_done=sum(r.num_done for r in records),
+        kinds=[r.kind for r in records],
+        model=records[0].model if records else "",
     )
 
 

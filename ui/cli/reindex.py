@@ -10,6 +10,7 @@ from clients.index import Job
 
 from . import show
 from .add import INTERRUPTED
+from .endings import print_endings
 from .options import json_option
 from .progress import follow
 from .session import Session
@@ -36,11 +37,9 @@ def reindex(session: Session, collection: str, model: str, no_wait: bool, as_jso
         show.document(job.record)
     elif no_wait:
         click.echo(job.id)
-    elif job.record.status == "succeeded":
-        record = job.record
-        click.echo(f"{collection}: {record.num_chunks} chunks by {record.model}, {show.duration(record.elapsed_s)}")
+    else:
+        print_endings([job.record], job.record.elapsed_s)
     if job.record.status in ("failed", "cancelled"):
-        show.note(f"{job.record.status}: {job.record.reason}")
         raise SystemExit(1)
 
 

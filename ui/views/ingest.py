@@ -126,8 +126,18 @@ def _fraction(job: JobRecord) -> float:
 
 
 def _headline(job: JobRecord, labels: Labels) -> str:
-    if job.status == "running" and job.model:
-        return labels("jobs.reindexing", model=job.model, stage=_stage(job.stage, labels))
+    name = _name(job, labels)
+    return f"{name} · {_standing(job, labels)}" if name else _standing(job, labels)
+
+
+def _name(job: JobRecord, labels: Labels) -> str:
+    """What the job is for; empty where documents are added by hand, which is the rule."""
+    return "" if job.kind == "add" else labels(f"jobs.kind.{job.kind}", model=job.model)
+
+
+def _standing(job: JobRecord, labels: Labels) -> str:
+    if job.status == "running" and job.kind == "reindex":
+        return _stage(job.stage, labels)
     if job.status == "running":
         done = job.num_done + job.num_failed
         return labels("jobs.running", done=done, total=job.num_documents, stage=_stage(job.stage, labels))

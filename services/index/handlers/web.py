@@ -25,7 +25,7 @@ class WebHandlers(AddingHandlers):
         urls = dict.fromkeys(self._parts.opener.check(url) for url in request.urls)
         shelf = self._shelf(request.collection, request.chunking)
         with self._parts.database.write() as tx:
-            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, request.chunking)
+            job = self._catalog.jobs.open(tx, shelf.id, shelf.name, request.chunking, "web")
             for url in urls:
                 self._catalog.items.add_page(tx, job.id, url)
         self._parts.gatherer.wake()

@@ -146,6 +146,43 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_follow_it(
     assert "ragq add --follow j9" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (JobRecord("j", "notes", "succeeded", 2, 2, num_chunks=20, model="e5", kind="reindex", elapsed_s=3.0),
+         "notes: re-indexed, 20 chunks by e5, 3.0 s"),
+        (JobRecord("j", "notes", "succeeded", 2, 2, num_chunks=9, kind="import", elapsed_s=3.0),
+         "notes: 2 imported of 2 documents, 9 chunks, 3.0 s"),
+        (JobRecord("j", "notes", "succeeded", 1, 1, unchanged=1, num_chunks=9, kind="web", elapsed_s=3.0),
+         "notes: 1 fetched, 1 unchanged of 2 pages, 9 chunks, 3.0 s"),
+        (JobRecord("j", "notes", "succeeded", 3, 3, num_chunks=9, kind="watch", elapsed_s=3.0),
+         "notes: 3 taken over of 3 files, 9 chunks, 3.0 s"),
+        (JobRecord("j", "notes", "succeeded", 1, 1, num_chunks=9, kind="retry", elapsed_s=3.0),
+         "notes: 1 ready now of 1 failed document, 9 chunks, 3.0 s"),
+    ],
+)  # fmt: skip
+def test_following_a_job_says_what_it_was_for(ragq: Run, desk: Desk, record: JobRecord, line: str) -> None:
+    desk.index_side.job_records["j"] = record
+    assert ragq("add", "--follow", "j").stdout.strip() == line
+
+
+def test_a_reindex_that_was_cancelled_is_not_called_done(ragq: Run, desk: Desk) -> None:
+    desk.index_side.job_records["j"] = JobRecord(
+        "j", "notes", "cancelled", 2, model="e5", kind="reindex", reason="cancelled by a caller"
+    )
+    result = ragq("add", "--follow", "j")
+    assert result.exit_code == 1
+    assert result.stderr == "failed: cancelled by a caller\n"
+    assert result.stdout.startswith("notes: not re-indexed by e5, ")
+
+
+def test_jobs_of_two_kinds_have_a_line_each(ragq: Run, desk: Desk) -> None:
+    desk.index_side.job_records["a"] = JobRecord("a", "notes", "succeeded", 2, 2, num_chunks=4, elapsed_s=3.0)
+    desk.index_side.job_records["b"] = JobRecord("b", "docs", "succeeded", 1, 1, num_chunks=1, kind="web")
+    lines = ragq("add", "--follow", "a", "--follow", "b").stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["docs: 1 fetched of 1 page", "notes: 2 added of 2 documents"]
+
+
 def test_a_cancelled_job_is_not_a_success(ragq: Run, desk: Desk) -> None:
     desk.index_side.job_records["j1"] = JobRecord("j1", "notes", "cancelled", 3, 1)
     result = ragq("add", "--follow", "j1")

@@ -14,7 +14,8 @@ from clients import index as contract
 from clients.index import Text
 from services.index import schema
 from services.index.attempts import MAX_TRIES
-from services.index.schema import MIGRATIONS, TRIED, Database
+from services.index.migrations import MIGRATIONS, TRIED
+from services.index.schema import Database
 from tests.conftest import ROOT
 from tests.unit.index.conftest import Desk
 

@@ -22,7 +22,8 @@ from clients.documents import CollectionName
 from clients.errors import BadRequest, NotFound
 from clients.index import DELETE_COLLECTION
 from services.index import schema
-from services.index.schema import FITTED, MIGRATIONS, Database
+from services.index.migrations import FITTED, MIGRATIONS
+from services.index.schema import Database
 
 HERE = Scorers("toy", "toy", "evidence 1 top 8")
 ONE = Calibration(

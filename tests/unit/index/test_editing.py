@@ -27,7 +27,8 @@ from clients.editing import (
 from clients.errors import BadRequest, NotFound, RagqError, Unreachable
 from clients.index import Chunk, Chunking
 from services.index.chunking import of_record
-from services.index.schema import FIRST, Database
+from services.index.migrations import FIRST
+from services.index.schema import Database
 from tests.unit.index.conftest import Desk, InProcess
 
 TEXT = "\n\n".join(

@@ -23,8 +23,9 @@ from services.index.content import entry_id
 from services.index.documents import Incoming
 from services.index.entries import Entry
 from services.index.keyword import KeywordIndexes
+from services.index.migrations import MIGRATIONS
 from services.index.publishing import Publisher
-from services.index.schema import MIGRATIONS, Database
+from services.index.schema import Database
 from services.index.stores.base import VectorStore
 from services.index.stores.chroma import ChromaStore
 from services.index.stores.memory import MemoryStore

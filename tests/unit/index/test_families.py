@@ -14,7 +14,8 @@ from clients.index import Chunking, Text
 from clients.packed import PackedChunk
 from clients.transfer import Export
 from services.index import schema
-from services.index.schema import FAMILIES, MIGRATIONS, Database
+from services.index.migrations import FAMILIES, MIGRATIONS
+from services.index.schema import Database
 from services.index.unpacking import CHUNKS, _lines, _opened
 
 FLIGHT = "The wing gives lift to it. The tail gives balance to it. The engine gives thrust."

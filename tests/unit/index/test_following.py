@@ -16,7 +16,8 @@ from clients.errors import Forbidden, NotFound
 from clients.index import Chunking
 from clients.watching import Watch, WatchFolder, WatchId
 from services.index import schema
-from services.index.schema import FOLLOWED, MIGRATIONS, Database
+from services.index.migrations import FOLLOWED, MIGRATIONS
+from services.index.schema import Database
 
 EVERY_S = 0.05
 

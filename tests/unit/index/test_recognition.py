@@ -17,9 +17,10 @@ from services.index.loaders import SeenLine, Unreadable, Unseen, is_installed, l
 from services.index.loaders.images import opened, pixels_of
 from services.index.loaders.reading_order import Piece, in_reading_order
 from services.index.loaders.spacing import spaced
+from services.index.migrations import MIGRATIONS, SCANS
 from services.index.originals import Originals
 from services.index.scans import Scans
-from services.index.schema import MIGRATIONS, SCANS, Database
+from services.index.schema import Database
 from tests.data import make_documents as make
 
 ENGLISH = (

@@ -11,8 +11,9 @@ import pytest
 from clients.errors import BackendError, BadRequest, NotFound, TooLarge
 from clients.index import UPLOAD_PART_BYTES, UploadPart
 from services.index.lock import DirectoryLock, Locked
+from services.index.migrations import MIGRATIONS
 from services.index.originals import ABANDONED_S, INLINE_BYTES, Originals, Uploads
-from services.index.schema import MIGRATIONS, Database
+from services.index.schema import Database
 
 
 def test_records_of_a_newer_ragq_are_left_alone(tmp_path: Path) -> None:

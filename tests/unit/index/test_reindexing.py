@@ -20,8 +20,9 @@ from clients.editing import EDIT_CHUNK, EditChunk
 from clients.errors import BadRequest, NotFound, Unreachable
 from clients.index import Chunking, JobRecord, Text
 from clients.reindexing import REINDEX, Reindex
+from services.index.migrations import MIGRATIONS
 from services.index.reindexing import PROBE
-from services.index.schema import MIGRATIONS, Database
+from services.index.schema import Database
 from services.service import Call
 
 from .conftest import Desk

@@ -22,8 +22,9 @@ from clients.llm import LLMClient
 from clients.wire import Nothing
 from services.index import schema
 from services.index.lock import DirectoryLock
+from services.index.migrations import MIGRATIONS
 from services.index.parts import follow_parts
-from services.index.schema import MIGRATIONS, Database, OlderSchema
+from services.index.schema import Database, OlderSchema
 from services.index.service import READING, IndexService
 from services.index.stores import server as protocol
 from services.index.storing import server_of

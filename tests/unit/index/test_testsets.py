@@ -15,7 +15,8 @@ from clients.index import Chunking, Hit, IndexClient, Text
 from clients.relevance import absent, finds_answer, ranked
 from clients.testsets import BATCH, MAX_RUNS, QUESTIONS, Question, QuestionPage, Relevant, Run, digest_of
 from services.index import schema
-from services.index.schema import MEASURES, MIGRATIONS, Database
+from services.index.migrations import MEASURES, MIGRATIONS
+from services.index.schema import Database
 
 WING = Question("What gives lift?", [Relevant("wings.txt", "The wing gives lift.")], "The wing.")
 ABSENT = Question("Who won the marathon?", must_abstain=True)

@@ -17,7 +17,8 @@ from clients import web
 from clients.config import Web
 from clients.errors import BadRequest, Forbidden, MissingExtra
 from clients.index import JobRecord, Text
-from services.index.schema import MIGRATIONS, Database
+from services.index.migrations import MIGRATIONS
+from services.index.schema import Database
 from tests.unit.index.site import Site, Visit, running_site
 
 OPEN = Web(enabled=True, allow=["127.0.0.1"], robots=False, timeout_s=5.0, tries=1)
@@ -46,7 +47,7 @@ def test_a_page_becomes_a_document_with_title_and_source(desk: Any, site: Site) 
     url = site.page("/a", LONG.format("seven"))
     before = time.time()
     job = add(desk, url + "#top")
-    assert (job.status, job.num_documents, job.num_done) == ("succeeded", 1, 1)
+    assert (job.kind, job.status, job.num_documents, job.num_done) == ("web", "succeeded", 1, 1)
     (document,) = desk.documents().documents
     assert (document.name, document.source, document.media_type) == ("The lighthouse", url, "text/html")
     assert before <= document.fetched_at <= time.time()
@@ -164,7 +165,7 @@ def test_a_page_or_file_can_be_cut_anew(desk: Any, site: Site) -> None:
     assert (again.status, again.num_done, again.num_failed) == ("succeeded", 1, 0)
     desk.upload("old.txt", "灯塔看守人数船。每天数一次，从不出错。".encode("gb18030"))
     document = next(d for d in desk.documents().documents if d.name == "old.txt")
-    job = desk.service._parts.catalog.jobs.redo(document.id)
+    job = desk.service._parts.catalog.jobs.redo(document.id, "recut")
     desk.service._parts.ingest.wake()
     assert desk.wait(job).status == "succeeded"
     (chunk,) = desk.call(contract.CHUNKS, contract.ListChunks(document.id)).chunks
