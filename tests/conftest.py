@@ -149,8 +149,11 @@ def link_models(home: Path, *names: str) -> None:
 
 @pytest.fixture(scope="session")
 def toy_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
-    """A mesh with toy models and the memory store: llm, index and the HTTP face."""
-    live = start_mesh(tmp_path_factory.mktemp("toy"), TOY, ["proxy", "llm", "index", "http"])
+    """A mesh with toy models and the memory store: llm, index and the HTTP face; it may follow ``home/../followed``."""
+    directory = tmp_path_factory.mktemp("toy")
+    (directory / "followed").mkdir()
+    settings = merged(TOY, {"index": {"roots": [str(directory / "followed")], "watch_s": 0.2}})
+    live = start_mesh(directory, settings, ["proxy", "llm", "index", "http"])
     try:
         live.wait_ready()
         yield live
