@@ -11,7 +11,7 @@ from .wire import Method
 
 Fault = Literal[
     "records_damaged", "incomplete_document", "missing_vectors", "surplus_vectors", "missing_words", "surplus_words",
-    "lost_vectors", "lost_originals", "surplus_originals",
+    "wrong_vectors", "lost_vectors", "lost_originals", "surplus_originals", "wrong_next_vectors",
 ]  # fmt: skip
 
 
@@ -21,8 +21,8 @@ class Checkup:
 
     Attributes:
         collection: its name; empty means all of them, and what belongs to none.
-        probe: ask the vector store for every vector and expect it to find itself, and read every original:
-            finds what was lost without an error, and takes its time.
+        probe: read every vector back from the vector store, expect each to find itself, and read every original:
+            finds what was lost or altered without an error, and takes its time.
         repair: mend what can be mended from the records.
     """
 
@@ -62,6 +62,29 @@ class Checking:
 
 
 @dataclass(frozen=True, slots=True)
+class Remaking:
+    """A re-index that runs: the next vectors of a collection, which nobody searches yet.
+
+    What it lacks is no fault, because it goes on.
+
+    Attributes:
+        collection: name of the collection.
+        model: what embeds it anew.
+        job_id: of the job.
+        num_wanted: distinct contents that it is to hold.
+        num_recorded: those of them whose vector is on record.
+        num_stored: those of them that the vector store holds.
+    """
+
+    collection: str
+    model: str
+    job_id: str
+    num_wanted: int
+    num_recorded: int
+    num_stored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """What was looked at, and all that was found; no findings means that everything agrees."""
 
@@ -70,6 +93,7 @@ class Checked:
     num_documents: int = 0
     num_chunks: int = 0
     num_probed: int = 0
+    reindexes: list[Remaking] = field(default_factory=list)
 
 
 CHECK = Method("index.check", Checkup, Checked, Checking)
@@ -94,7 +118,7 @@ class CheckingUp:
 
         Args:
             collection: its name; empty means everything.
-            probe: look for every single vector, and read every original.
+            probe: read back and look for every single vector, and read every original.
             repair: mend what can be mended from the records.
             on_progress: told how far it is; what it raises cancels.
             timeout_s: seconds for the whole of it.

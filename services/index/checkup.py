@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from clients.checkup import Checked, Checking, Checkup, Fault, Finding
+from clients.checkup import Checked, Checking, Checkup, Fault, Finding, Remaking
 from clients.errors import RagqError
 from services.service import Call
 
 from .catalog import Catalog, Shelf
-from .entries import Entry
 from .originals import Originals
+from .probing import Probed, Prober
 from .publishing import Publisher
-from .stores.base import Near, VectorStore
+from .remaking import Onlooker
+from .shadows import Shadow
+from .stores.base import VectorStore
 
 PROBE_BATCH = 100
-PROBE_DEPTH = 10
-# A vector that was kept in float32 finds itself with a cosine that differs from 1 by rounding only.
-SAME = 0.999
 MAX_EXAMPLES = 5
 REPAIR = "ragq fsck --repair"
 WORDS: dict[Fault, tuple[str, str]] = {
@@ -29,11 +26,13 @@ WORDS: dict[Fault, tuple[str, str]] = {
     "surplus_vectors": ("vectors in the store belong to no chunk", REPAIR),
     "missing_words": ("contents are not in the keyword index", REPAIR),
     "surplus_words": ("entries of the keyword index belong to no chunk", REPAIR),
+    "wrong_vectors": ("vectors in the store are not those on record", REPAIR),
     "lost_vectors": ("vectors are in the store, and no search finds them", REPAIR),
     "lost_originals": ("originals are gone or damaged; what was made of them still answers", "add the files again"),
     "surplus_originals": ("originals are kept that no document has", REPAIR),
+    "wrong_next_vectors": ("vectors that the running re-index wrote are not those on record", REPAIR),
 }
-Steps = Iterator[Checking | Finding]
+Steps = Iterator[Checking | Finding | Remaking]
 
 
 class Examiner:
@@ -41,9 +40,10 @@ class Examiner:
 
     def __init__(self, catalog: Catalog, store: VectorStore, publisher: Publisher, originals: Originals) -> None:
         self._catalog = catalog
-        self._store = store
         self._publisher = publisher
         self._originals = originals
+        self._prober = Prober(catalog, store)
+        self._onlooker = Onlooker(catalog, store, self._prober)
 
     def examine(self, request: Checkup, call: Call) -> Iterator[Checking | Checked]:
         """How far it is, again and again, and at last the result.
@@ -53,18 +53,21 @@ class Examiner:
         """
         shelves = [self._catalog.shelf(request.collection)] if request.collection else self._catalog.shelves()
         findings: list[Finding] = []
+        reindexes: list[Remaking] = []
         num_probed = 0
         for step in self._steps(shelves, request):
             call.check()
             if isinstance(step, Finding):
                 findings.append(step)
-                continue
-            num_probed += PROBE_BATCH if step.stage == "probing vectors" else 0
-            yield step
+            elif isinstance(step, Remaking):
+                reindexes.append(step)
+            else:
+                num_probed += PROBE_BATCH if step.stage == "probing vectors" else 0
+                yield step
         now = [c for c in self._catalog.collections() if c.name in {shelf.name for shelf in shelves}]
         num_chunks = sum(c.num_chunks for c in now)
         num_documents = sum(c.num_documents for c in now)
-        yield Checked(findings, len(now), num_documents, num_chunks, min(num_probed, num_chunks))
+        yield Checked(findings, len(now), num_documents, num_chunks, min(num_probed, num_chunks), reindexes)
 
     def _steps(self, shelves: Sequence[Shelf], request: Checkup) -> Steps:
         yield Checking("", "records")
@@ -75,6 +78,8 @@ class Examiner:
             yield from self._stores(shelf, request)
             if request.probe:
                 yield from self._probe(shelf, request)
+            if shadow := self._onlooker.of(shelf):
+                yield from self._next_vectors(shadow, request)
         yield from self._contents(shelves, request)
 
     def _records(self) -> Steps:
@@ -100,28 +105,39 @@ class Examiner:
             yield _finding(shelf.name, fault, sorted(ids), is_mended=fault not in left)
 
     def _probe(self, shelf: Shelf, request: Checkup) -> Steps:
-        """Ask the store for each vector: an index may have lost some without an error, and count them still."""
+        """Ask the store for each vector: it may have lost or altered some without an error, and count them still."""
         wanted = sorted(self._catalog.documents.entries.wanted(shelf.id))
+        wrong: list[str] = []
         lost: list[str] = []
         for at in range(0, len(wanted), PROBE_BATCH):
             yield Checking(shelf.name, "probing vectors", at, len(wanted))
-            lost += self._lost(shelf, wanted[at : at + PROBE_BATCH])
-        if not lost:
+            amiss = self._prober.probe(shelf, wanted[at : at + PROBE_BATCH])
+            wrong += amiss.wrong
+            lost += amiss.lost
+        if not wrong and not lost:
             return
         if request.repair:
             self._publisher.rebuild(shelf)
-        left = self._lost(shelf, lost) if request.repair else lost
-        yield _finding(shelf.name, "lost_vectors", lost, is_mended=not left)
+        left = self._prober.probe(shelf, wrong + lost) if request.repair else Probed(wrong, lost)
+        still = {*left.wrong, *left.lost}
+        if wrong:
+            yield _finding(shelf.name, "wrong_vectors", wrong, is_mended=still.isdisjoint(wrong))
+        if lost:
+            yield _finding(shelf.name, "lost_vectors", lost, is_mended=still.isdisjoint(lost))
 
-    def _lost(self, shelf: Shelf, ids: Sequence[str]) -> list[str]:
-        shelf = self._catalog.shelf_of(shelf.id) or shelf
-        entries = list(self._catalog.documents.entries.by_id(shelf.id, ids, shelf.generation))
-        if not entries:
-            return []
-        found = self._store.query(shelf.store_key, np.stack([entry.vector for entry in entries]), PROBE_DEPTH)
-        lost = [entry.id for entry, near in zip(entries, found, strict=True) if not _finds(entry, near)]
-        # What was deleted since it was read is not lost.
-        return [entry.id for entry in self._catalog.documents.entries.by_id(shelf.id, lost)] if lost else []
+    def _next_vectors(self, shadow: Shadow, request: Checkup) -> Steps:
+        """How far a re-index is; its vectors are read back, because it compares no more than ids before the swap."""
+        name, wrong = shadow.shelf.name, []
+        probed = self._onlooker.probed(shadow) if request.probe else []
+        for at in range(0, len(probed), PROBE_BATCH):
+            yield Checking(name, "probing the re-index", at, len(probed))
+            wrong += self._onlooker.wrong(shadow, probed[at : at + PROBE_BATCH])
+        if wrong and request.repair:
+            self._publisher.shade(shadow, wrong)
+        if wrong:
+            left = self._onlooker.wrong(shadow, wrong) if request.repair else wrong
+            yield _finding(name, "wrong_next_vectors", wrong, is_mended=not left)
+        yield self._onlooker.state(shadow)
 
     def _contents(self, shelves: Sequence[Shelf], request: Checkup) -> Steps:
         for shelf in shelves:
@@ -148,14 +164,6 @@ class Examiner:
         except RagqError:
             return True
         return False
-
-
-def _finds(entry: Entry, near: Sequence[Near]) -> bool:
-    """Whether a vector found itself; one that many contents share may find the others instead."""
-    own = next((hit.score for hit in near if hit.id == entry.id), None)
-    if own is not None:
-        return own >= SAME
-    return bool(near) and near[-1].score >= SAME
 
 
 def _finding(collection: str, fault: Fault, things: Sequence[str], *, is_mended: bool = False) -> Finding:

@@ -96,6 +96,9 @@ def test_the_command_line_does_it_and_says_what_it_did(live: LiveMesh, mesh: Rag
     assert (record["status"], record["model"], record["num_chunks"]) == ("succeeded", "toy", 20)
     queued = live.run("reindex", "few", "--model", "toy-32", "--no-wait")
     assert mesh.index.job(queued.stdout.strip()).wait(60).status == "succeeded"
+    assert live.run("add", "--follow", queued.stdout.strip()).stdout.startswith(
+        "few: re-indexed, 20 chunks by toy-32, "
+    )
     refused = live.run("reindex", "few", "--model", "nowhere")
     assert refused.returncode == 1
     assert "no model 'nowhere' is on this machine" in refused.stderr

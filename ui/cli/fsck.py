@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clients.checkup import Checked, Checking, Finding
+from clients.checkup import Checked, Checking, Finding, Remaking
 
 from . import show
 from .options import json_option
@@ -15,7 +15,7 @@ TIMEOUT_S = 24 * 3600.0
 
 @click.command()
 @click.option("-c", "--collection", default="", metavar="NAME", help="Only this collection; all of them otherwise.")
-@click.option("--probe", is_flag=True, help="Look for every single vector, and read every original: takes its time.")
+@click.option("--probe", is_flag=True, help="Read back and look for every single vector, and read every original.")
 @click.option("--repair", is_flag=True, help="Mend what can be mended from the records.")
 @json_option
 @click.pass_obj
@@ -45,6 +45,8 @@ class _Shown:
 
 
 def _print(checked: Checked) -> None:
+    for running in checked.reindexes:
+        click.echo(_progress(running))
     for finding in checked.findings:
         click.echo(_line(finding))
         click.echo(f"    {', '.join(finding.examples)}{' …' if finding.count > len(finding.examples) else ''}")
@@ -54,6 +56,13 @@ def _print(checked: Checked) -> None:
     seen = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in counted.items())
     probed = f", {checked.num_probed} vectors looked for" if checked.num_probed else ""
     click.echo(f"{seen}{probed}: {'everything agrees' if not checked.findings else _outcome(checked)}")
+
+
+def _progress(running: Remaking) -> str:
+    return (
+        f"{running.collection}: being re-indexed by {running.model}: {running.num_recorded} of {running.num_wanted} "
+        f"contents embedded, {running.num_stored} in the store; job {running.job_id}"
+    )
 
 
 def _line(finding: Finding) -> str:

@@ -6,12 +6,13 @@ import hashlib
 import itertools
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 
 from clients.calibration import Calibration, Calibrations
+from clients.checkup import Checked, Checking, Checkup
 from clients.errors import NotFound, RagqError
 from clients.index import (
     AddTexts,
@@ -152,6 +153,11 @@ class IndexSide:
         self.requests: list[Any] = []
         self.turns: list[Turn] = []
         self.fitted: list[Calibration] = []
+        self.checked = Checked([])
+
+    def check(self, _: Checkup) -> Generator[Checking, None, Checked]:
+        yield Checking("", "records")
+        return self.checked
 
     def collections(self, _: Nothing) -> Collections:
         return Collections([self._counted(name) for name in self.names])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from click.testing import Result
 
+from clients.checkup import Checked, Finding, Remaking
 from clients.errors import NotFound
 from tests.unit.cli.desk import Desk
 from ui.cli import show
@@ -32,6 +34,30 @@ def test_collections_are_listed_in_aligned_columns(ragq: Run, filled: Desk) -> N
 
 def test_collections_as_json(ragq: Run, filled: Desk) -> None:
     assert [c["name"] for c in json.loads(ragq("collections", "--json").stdout)] == ["docs", "空"]
+
+
+def test_fsck_tells_of_the_reindex_that_runs_and_calls_it_no_fault(ragq: Run, desk: Desk) -> None:
+    desk.index_side.checked = Checked([], 1, 4, 40, 40, [Remaking("docs", "minilm", "j7", 40, 30, 20)])
+    result = ragq("fsck", "--probe")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "docs: being re-indexed by minilm: 30 of 40 contents embedded, 20 in the store; job j7",
+        "1 collection, 4 documents, 40 chunks, 40 vectors looked for: everything agrees",
+    ]
+
+
+def test_fsck_names_faults_with_what_to_do_and_fails(ragq: Run, desk: Desk) -> None:
+    fault = Finding("docs", "wrong_vectors", 7, "vectors in the store are not those on record", "mend it", ["a", "b"])
+    desk.index_side.checked = Checked([fault, replace(fault, fix="", is_mended=True)], 1)
+    result = ragq("fsck", "--probe")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[:4] == [
+        "docs: vectors in the store are not those on record (7)",
+        "    a, b …",
+        "    mend it",
+        "docs: vectors in the store are not those on record (7), mended",
+    ]
+    assert result.stdout.splitlines()[-1].endswith("1 of 2 faults left")
 
 
 def test_no_collections_says_what_to_do_beside_the_data(ragq: Run) -> None:

@@ -97,6 +97,37 @@ def test_a_vector_that_is_counted_and_not_what_it_should_be_is_found_by_probing_
     wrong[0, 0] = 1.0
     parts(desk).store.upsert(key(desk), [lost], wrong)
     assert checked(desk).findings == []
+    assert faults(checked(desk, probe=True)) == {"wrong_vectors": (1, False)}
+    assert faults(checked(desk, probe=True, repair=True)) == {"wrong_vectors": (1, True)}
+    assert checked(desk, probe=True).findings == []
+
+
+def test_a_vector_that_is_wrong_on_the_disk_and_right_in_the_copy_is_found(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(store="chroma")
+    desk.add_and_wait(*TEXTS)
+    altered = entry_ids(desk)[1]
+    assert desk.search("cats", "dense", rerank=False).hits, "there is a copy from now on"
+    wrong = np.zeros((1, parts(desk).catalog.shelf("papers").dimension), np.float32)
+    wrong[0, 0] = 1.0
+    on_disk = parts(desk).store._store  # type: ignore[attr-defined]  # what the copies in memory are made of
+    on_disk.upsert(key(desk), [altered], wrong)
+    (finding,) = checked(desk, probe=True).findings
+    assert (finding.fault, finding.examples) == ("wrong_vectors", [altered])
+    assert faults(checked(desk, probe=True, repair=True)) == {"wrong_vectors": (1, True)}
+    assert checked(desk, probe=True).findings == []
+
+
+def test_a_vector_that_is_right_on_the_disk_and_wrong_in_the_copy_is_found(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(store="chroma")
+    desk.add_and_wait(*TEXTS)
+    lost = entry_ids(desk)[1]
+    assert desk.search("cats", "dense", rerank=False).hits
+    store = parts(desk).store
+    right = store.read(key(desk), [lost])[1]
+    wrong = np.zeros_like(right)
+    wrong[0, 0] = 1.0
+    store.upsert(key(desk), [lost], wrong)
+    store._store.upsert(key(desk), [lost], right)  # type: ignore[attr-defined]  # below the copy
     assert faults(checked(desk, probe=True)) == {"lost_vectors": (1, False)}
     assert faults(checked(desk, probe=True, repair=True)) == {"lost_vectors": (1, True)}
     assert checked(desk, probe=True).findings == []

@@ -66,13 +66,17 @@ def about(desk: Desk) -> Collection:
 
 
 def findings(desk: Desk, *, repair: bool = False) -> list[Finding]:
+    return checked(desk, repair=repair).findings
+
+
+def checked(desk: Desk, *, repair: bool = False) -> Checked:
     stages = desk.service.check(Checkup(probe=True, repair=repair), Call(time.monotonic() + 60))
     while True:
         try:
             next(stages)
         except StopIteration as end:
-            checked: Checked = end.value
-            return checked.findings
+            found: Checked = end.value
+            return found
 
 
 def check(desk: Desk) -> None:
@@ -326,8 +330,33 @@ def test_a_check_finds_nothing_amiss_beside_a_shadow_and_a_repair_leaves_it(desk
     assert gate.reached.wait(10)
     parts = desk.service._parts
     assert parts.store.count("collection-000001-000001") > 0
-    assert findings(desk) == []
+    found = checked(desk)
+    assert found.findings == []
+    (running,) = found.reindexes
+    assert (running.collection, running.model, running.job_id) == ("papers", NEW, job.id)
+    assert running.num_wanted == len(NOTES) + 1, "the footer of all notes counts once"
+    assert 0 < running.num_stored == running.num_recorded < running.num_wanted
     assert findings(desk, repair=True) == []
+    gate.open.set()
+    assert desk.wait(job).status == "succeeded"
+    assert checked(desk).reindexes == []
+    check(desk)
+
+
+def test_a_vector_that_the_reindex_wrote_and_that_is_wrong_in_the_store_is_found_and_written_anew(
+    desk: Desk, serving: Serving
+) -> None:
+    gate = Gate(serving, after=2)
+    job = reindex(desk)
+    assert gate.reached.wait(10)
+    store, key = desk.service._parts.store, "collection-000001-000001"
+    altered = min(store.ids(key))
+    store.upsert(key, [altered], np.eye(1, 256, dtype=np.float32))
+    (finding,) = findings(desk)
+    assert (finding.fault, finding.examples, finding.is_mended) == ("wrong_next_vectors", [altered], False)
+    (mended,) = findings(desk, repair=True)
+    assert (mended.fault, mended.is_mended) == ("wrong_next_vectors", True)
+    assert findings(desk) == []
     gate.open.set()
     assert desk.wait(job).status == "succeeded"
     check(desk)
