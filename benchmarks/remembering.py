@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from clients.client import Client
 from clients.config import LLM, Config, Model
-from clients.llm import LLMClient, ModelInfo, Ranked, Role, RoleName
+from clients.llm import LLMClient, ModelInfo, Ranked, Role, RoleName, Sentence
 from clients.wire import Method
 from services.llm.service import LLMService
 from services.service import Call
@@ -48,12 +49,32 @@ class InProcess:
         return replies
 
 
+class ExtractingOnce(LLMClient):
+    """Asks for the best sentences of a question and its passages once."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._extracted: dict[bytes, list[Sentence]] = {}
+
+    def extract(
+        self, question: str, passages: Sequence[str], max_sentences: int = 3, *, timeout_s: float | None = None
+    ) -> list[Sentence]:
+        """What was said the first time."""
+        key = _key(question, str(max_sentences), *passages)
+        if key not in self._extracted:
+            self._extracted[key] = super().extract(question, passages, max_sentences, timeout_s=timeout_s)
+        return self._extracted[key]
+
+
 class RememberingLLM:
     """The LLM service's models, asked for each text and each pair once.
 
     Args:
         folder: where vectors and scores lie; it may be thrown away.
         model: of the embedding; the reranker is MaxSim over it.
+
+    Attributes:
+        client: the models themselves, for what is not kept on disk.
     """
 
     def __init__(self, folder: Path, model: str = "multilingual-e5-small") -> None:
@@ -61,8 +82,8 @@ class RememberingLLM:
             Config(llm=LLM(embed=Model(model), rerank=Model("maxsim"), generate=Model("none"), threads=1))
         )
         self._service.start()
-        self._client = LLMClient(cast("Client", InProcess(self._service)))
-        self._served = self._client.model("embed")
+        self.client = ExtractingOnce(cast("Client", InProcess(self._service)))
+        self._served = self.client.model("embed")
         self._memories = {
             name: _Memory(folder / f"{model}-{name}.npz") for name in ("document", "query", "rerank")
         }  # fmt: skip
@@ -83,7 +104,7 @@ class RememberingLLM:
         unknown = list(dict.fromkeys(text for text in asked if _key(text) not in memory.rows))
         for at in range(0, len(unknown), PART):
             part = unknown[at : at + PART]
-            memory.put([_key(text) for text in part], self._client.embed(part, role, model=model, timeout_s=timeout_s))
+            memory.put([_key(text) for text in part], self.client.embed(part, role, model=model, timeout_s=timeout_s))
         return np.stack([memory.rows[_key(text)] for text in asked])
 
     def rerank(
@@ -99,7 +120,7 @@ class RememberingLLM:
         memory = self._memories["rerank"]
         unknown = [text for text in dict.fromkeys(documents) if _key(query, text) not in memory.rows]
         if unknown:
-            ranked = self._client.rerank(query, unknown, model=model, timeout_s=timeout_s)
+            ranked = self.client.rerank(query, unknown, model=model, timeout_s=timeout_s)
             scores = np.array([[r.score] for r in ranked], np.float32)
             memory.put([_key(query, unknown[r.index]) for r in ranked], scores)
         found = [float(memory.rows[_key(query, text)][0]) for text in documents]
@@ -126,6 +147,7 @@ class _Memory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self.rows: dict[bytes, np.ndarray] = {}
         self._saved_at, self._num_saved = time.monotonic(), 0
         if path.exists():
@@ -134,11 +156,16 @@ class _Memory:
             self._num_saved = len(self.rows)
 
     def put(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
-        self.rows.update(zip(keys, np.asarray(rows, np.float32), strict=True))
-        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
-            self.save()
+        with self._lock:
+            self.rows.update(zip(keys, np.asarray(rows, np.float32), strict=True))
+            if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+                self._write()
 
     def save(self) -> None:
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
         self._saved_at = time.monotonic()
         if len(self.rows) == self._num_saved:
             return
