@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from .schema import Database
 
 MAX_TRIES = 3
+# How many documents are worked on together that so many processes died with. A death leaves up to a thousand suspects;
+# one by one, each with a commit of every store, they came at three a second.
+TOGETHER = (None, 32, 1)
 REASON = f"the service ended {MAX_TRIES} times while it worked on this document"
 FIX = "look at 'ragq logs index' for what ended it; split the file or add it as plain text, then retry it"
 

@@ -152,7 +152,7 @@ class Documents:
     def work(self, id_: str) -> Work | None:
         """What it takes to ingest a document; None when it is gone or settled."""
         row = self._database.read().execute("SELECT * FROM documents WHERE id = ?", (id_,)).fetchone()
-        return _work(row) if row and row["status"] not in SETTLED else None
+        return work_of(row) if row and row["status"] not in SETTLED else None
 
     def page(self, collection_id: int, request: ListDocuments) -> DocumentPage:
         """A page of a collection's documents, failed ones first, then newest first."""
@@ -282,11 +282,11 @@ class Documents:
         return [row[0] for row in rows]
 
 
-def _work(row: sqlite3.Row) -> Work:
+def work_of(row: sqlite3.Row) -> Work:
+    """The work of a row of the table."""
     return Work(
-        id=row["id"], collection_id=row["collection_id"], name=row["name"], media_type=row["media_type"],
-        sha256=row["sha256"], size_bytes=row["size_bytes"], status=cast("Status", row["status"]),
-        num_chunks=row["num_chunks"], num_embedded=row["num_embedded"], chunking=of_record(row),
+        row["id"], row["collection_id"], row["name"], row["media_type"], row["sha256"], row["size_bytes"],
+        cast("Status", row["status"]), row["num_chunks"], row["num_embedded"], of_record(row),
     )  # fmt: skip
 
 

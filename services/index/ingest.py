@@ -10,7 +10,8 @@ from typing import Literal
 from clients.errors import BadRequest, ModelNotLoaded, NotFound, RagqError, StoreAway
 from clients.wire import Clock
 
-from .attempts import FIX, MAX_TRIES, REASON
+from .attempts import FIX, MAX_TRIES, REASON, TOGETHER
+from .backlog import Backlog
 from .catalog import Catalog, Shelf
 from .chunks import Stored
 from .documents import Work
@@ -30,7 +31,6 @@ MAX_PUBLISHED = 1024
 STORE_REST_S = 2.0
 # What became of the documents that wait to be opened: there are none, they were opened, or pages of one are left.
 Prepared = Literal["none", "all", "some"]
-BEFORE_CHUNKS = ("queued", "parsing", "chunking")
 
 
 class Ingest(Labour):
@@ -52,6 +52,7 @@ class Ingest(Labour):
         clock: Clock,
     ) -> None:
         self._catalog = catalog
+        self._backlog = Backlog(catalog.database)
         self._intake = intake
         self._preparer = preparer
         self._embedding = embedding
@@ -105,10 +106,7 @@ class Ingest(Labour):
 
     def _prepare(self, job: OpenJob) -> Prepared:
         group: list[Work] = []
-        for id_ in self._catalog.jobs.waiting(job.id, BEFORE_CHUNKS, GROUP_DOCUMENTS):
-            work = self._catalog.documents.work(id_)
-            if work is None:
-                continue
+        for work in self._backlog.to_open(job, GROUP_DOCUMENTS):
             if group and sum(w.size_bytes for w in group) + work.size_bytes > GROUP_BYTES:
                 break
             group.append(work)
@@ -125,14 +123,15 @@ class Ingest(Labour):
         return self._catalog.attempts.at([work.id for work in group], note)
 
     def _apart(self, group: list[Work]) -> list[Work]:
-        """Without those that processes died with, as long as there are others; each of them then comes alone."""
+        """Without those that processes died with, as long as there are others; then as many as may come together."""
         tries = self._catalog.attempts.tries([work.id for work in group])
         for id_, num in tries.items():
             if num >= MAX_TRIES:
                 self._catalog.documents.fail(id_, REASON, FIX)
                 self._catalog.attempts.pardon(id_)
         left = [work for work in group if tries.get(work.id, 0) < MAX_TRIES]
-        return [work for work in left if work.id not in tries] or left[:1]
+        least = min((tries.get(work.id, 0) for work in left), default=0)
+        return [work for work in left if tries.get(work.id, 0) == least][: TOGETHER[least]]
 
     def _told(self, job: OpenJob) -> Told:
         """Notes what a job does; False when nobody wants it any more."""
@@ -146,8 +145,8 @@ class Ingest(Labour):
     def _batch(self, job: OpenJob, room: int) -> list[Stored]:
         """The next chunks to embed, of as many documents as it takes."""
         batch: list[Stored] = []
-        for id_ in self._catalog.jobs.waiting(job.id, ("embedding",), room):
-            batch += self._catalog.documents.chunks.next_to_embed(id_, room - len(batch))
+        for work in self._backlog.to_embed(job, room):
+            batch += self._catalog.documents.chunks.next_to_embed(work.id, room - len(batch))
             if len(batch) >= room:
                 break
         return batch
@@ -192,11 +191,7 @@ class Ingest(Labour):
         self._catalog.documents.chunks.put_vectors(batch, vectors, shelf.generation)
 
     def _publish(self, job: OpenJob) -> bool:
-        works = (
-            self._catalog.documents.work(id_)
-            for id_ in self._catalog.jobs.waiting(job.id, ("embedding",), MAX_PUBLISHED)
-        )
-        complete = [w for w in works if w is not None and 0 < w.num_chunks == w.num_embedded]
+        complete = self._backlog.to_publish(job, MAX_PUBLISHED)
         shelf = self._catalog.shelf_of(job.collection_id)
         if not complete or shelf is None:
             return False

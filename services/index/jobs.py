@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clients.errors import BadRequest, NotFound
@@ -111,16 +109,6 @@ class Jobs:
             WHERE NOT EXISTS (SELECT 1 FROM job_items WHERE job_id = ? AND document_id = ? AND outcome = '')""",
             (job_id, document_id, new.name, new.size_bytes, job_id, document_id),
         )
-
-    def waiting(self, job_id: str, statuses: Sequence[str], limit: int) -> list[str]:
-        """Ids of a job's documents that stand at one of the statuses, in the order they came."""
-        rows = self._database.read().execute(
-            """SELECT d.id FROM job_items i JOIN documents d ON d.id = i.document_id
-            WHERE i.job_id = ? AND i.outcome = '' AND d.status IN (SELECT value FROM json_each(?))
-            ORDER BY i.key LIMIT ?""",
-            (job_id, json.dumps(statuses), limit),
-        )
-        return [row[0] for row in rows]
 
     def unfinished(self) -> list[OpenJob]:
         """Jobs with work left, oldest first."""
