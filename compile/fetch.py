@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import wheel
+from . import giving_way, wheel
 from .failing import failing
 from .tools import find, home
 
@@ -25,7 +25,10 @@ def main(archive: Path | None) -> None:
     elif not home().is_dir():
         with click.progressbar(length=wheel.WHEEL.num_bytes, label=str(wheel.WHEEL)) as bar:
             wheel.fetch(lambda done: bar.update(max(0, done - bar.pos)))
-    click.echo(f"TPU-MLIR is in {find().root}")
+    tools = find()
+    if not giving_way.build(tools):
+        click.echo("there is no C compiler: the simulator will be slow, and nothing can be compiled", err=True)
+    click.echo(f"TPU-MLIR is in {tools.root}")
 
 
 if __name__ == "__main__":

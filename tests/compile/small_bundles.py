@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from compile.build import Wish, build
 from compile.decoder import Shape
 from compile.source import open_source
 from compile.stages import Stages
-from compile.tools import Tools
+from compile.tools import VARIABLE, Tools
+from services.llm.backends.sophon.device import GIVE_WAY
 from services.models import Card, Shelved
 from tests.unit.llm import small_tokenizer
 
 from . import checkpoints
 
+DOUBLES = Path(__file__).parents[1] / "doubles"
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "sophon_golden.json").read_text(encoding="utf-8"))
 EMBED = Card(
     "small", "decoder", ("embed",), dimension=checkpoints.HIDDEN, max_tokens=200, pooling="last", min_dimension=8,
@@ -44,6 +47,15 @@ def compiled(tools: Tools, model: Shelved, output: Path, *lengths: Shape, dtype:
     """The directory of a bundle."""
     build(open_source(model), Wish(lengths or LENGTHS, dtype, **wish), Stages(tools), output)
     return output
+
+
+def doubled(tools: Tools) -> dict[str, str]:
+    """The environment in which ``sophon.sail`` is our double, over the simulator."""
+    path = [str(DOUBLES), os.environ.get("PYTHONPATH", "")]
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, path)), VARIABLE: str(tools.root),
+        "LD_PRELOAD": str(tools.libraries / GIVE_WAY),
+    }  # fmt: skip
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:

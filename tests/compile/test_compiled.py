@@ -11,7 +11,7 @@ import pytest
 
 from clients.errors import BadRequest
 from compile.tools import Tools
-from services.llm.backends.sophon.device import Device, Place
+from services.llm.backends.sophon.device import GIVE_WAY, Device, Place
 from services.llm.backends.sophon.inputs import fixed
 from services.models.bundle import BMODEL, read_bundle
 from services.models.checkpoint import Checkpoint
@@ -84,6 +84,11 @@ def test_the_weights_of_all_lengths_are_stored_once(embed_bundle):
     checkpoint = Checkpoint(embed_bundle.parent / "checkpoint" / "model.safetensors")
     row = checkpoint.float32("embed_tokens.weight")[7]
     assert (embed_bundle / BMODEL).read_bytes().count(as_bf16(row).tobytes()) == 1
+
+
+def test_the_threads_of_the_simulator_give_way_to_one_another(embed_bundle, tools):
+    with opened(embed_bundle, tools) as device:
+        assert GIVE_WAY in Path(f"/proc/{device._process.pid}/maps").read_text()
 
 
 def test_a_mask_with_one_row_for_two_texts_is_refused_by_us(embed_bundle, tools):

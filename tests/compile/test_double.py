@@ -7,16 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from compile.tools import VARIABLE
 from services.models.bundle import BMODEL
 from tests.conftest import ROOT
 
+from .small_bundles import doubled
+
 pytestmark = [pytest.mark.tpusim, pytest.mark.timeout(300)]
-DOUBLES = Path(__file__).parents[1] / "doubles"
 SCRIPT = """
 import json, sys, threading, time
 import numpy as np
@@ -58,10 +57,12 @@ engine.process("embed_s99", inputs)
 
 
 def test_it_behaves_as_the_real_module_was_seen_to(embed_bundle, tools):
-    path = os.pathsep.join(map(str, (ROOT, DOUBLES)))
+    doubles = doubled(tools)
+    del doubles["LD_PRELOAD"]  # a pass must take long enough that a lock which is held is seen
+    path = os.pathsep.join([str(ROOT), doubles["PYTHONPATH"]])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(embed_bundle / BMODEL)], capture_output=True, text=True, timeout=250,
-        check=False, env=os.environ | {"PYTHONPATH": path, VARIABLE: str(tools.root), "OMP_NUM_THREADS": "1"},
+        check=False, env=os.environ | doubles | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("found")]
     assert lines, done.stderr

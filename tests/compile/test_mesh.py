@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compile.tools import VARIABLE, Tools
+from compile.tools import Tools
 from services.llm.backends.openvino.causal_embedder import OpenVINOCausalEmbedder
 from services.llm.backends.openvino.yes_no_scorer import OpenVINOYesNo
 from services.models import Shelved
 from tests.conftest import LiveMesh, start_mesh
 
-from .small_bundles import EMBED, RERANK, cosine
+from .small_bundles import EMBED, RERANK, cosine, doubled
 
 pytestmark = [pytest.mark.tpusim, pytest.mark.mesh, pytest.mark.timeout(600)]
-DOUBLES = Path(__file__).parents[1] / "doubles"
 TEXTS = ["The cat sits on the mat.", "Interest rates rose."]
 QUERY = "Where does the cat sit?"
 TIMEOUT_S = 200.0
@@ -35,9 +34,9 @@ def mesh(embed_bundle: Path, rerank_bundle: Path, tools: Tools, tmp_path_factory
         "index": {"store": "memory", "sample": False},
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(tools.root))
         if "RAGQ_SOPHON_DEVICE" not in os.environ:
-            patch.setenv("PYTHONPATH", str(DOUBLES))
+            for name, value in doubled(tools).items():
+                patch.setenv(name, value)
         live = start_mesh(tmp_path_factory.mktemp("mesh"), settings)
     try:
         live.wait_ready(timeout_s=240)

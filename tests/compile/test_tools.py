@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from clients.errors import BackendError, DataLoss, ModelNotLoaded
-from compile import fetch, wheel
+from compile import fetch, giving_way, wheel
 from compile.installed import Installed
 from compile.tools import COMPILER, VARIABLE, Tools, find, home, system_libraries
+from services.llm.backends.sophon.device import GIVE_WAY
 
 KERNEL_HEADER = "tpu_mlir/cross_toolchains/ppl_compile/inc/ppl.h"
 
@@ -90,6 +91,26 @@ def test_a_machine_without_a_c_compiler_is_told(tmp_path):
             tmp_path, tmp_path / "log.txt", COMPILER
         )
     assert failed.value.help == "apt install gcc"
+
+
+def test_a_simulator_without_a_c_compiler_is_slow_and_works(tmp_path, monkeypatch):
+    tools = tools_of(tmp_path / "tools", "true")
+    tools.libraries.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        assert not giving_way.build(tools)
+    assert giving_way.build(tools)
+    assert [path.name for path in tools.libraries.iterdir()] == [GIVE_WAY]
+
+
+def test_a_c_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
+    tools = tools_of(tmp_path / "tools", "true")
+    tools.libraries.mkdir()
+    (tools.root / "bin" / "cc").write_text("#!/bin/sh\necho no such header >&2\nexit 3\n")
+    (tools.root / "bin" / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools.root / "bin"), prepend=os.pathsep)
+    with pytest.raises(BackendError, match=r"cc failed with 3 on .*give_way.c: no such header"):
+        giving_way.build(tools)
 
 
 def test_an_installed_compiler_that_is_not_there_is_named(monkeypatch):

@@ -27,6 +27,8 @@ MAX_LOG_BYTES = 1 << 20
 STOP_S = 10.0
 # A model of gigabytes comes from a slow disk and goes over a slow bus.
 LOAD_S = 600.0
+# Beside the simulator, where ``python -m compile.fetch`` found a C compiler: its threads give way to one another.
+GIVE_WAY = "libragq_give_way.so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Device:
         command = [sys.executable, "-m", f"{__package__}.child", place.driver, str(place.path), str(place.device)]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         # More threads only wait for each other: the work is the device's, and its simulator has one.
-        environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path}
+        environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path} | _preloaded(place)
         self._process = subprocess.Popen(  # noqa: S603 - an argument list of our own words
             [*command, *([str(place.libraries)] if place.libraries else [])], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._log, env=environment,
@@ -160,6 +162,11 @@ class Device:
         """The simulator says something at every pass."""
         if os.fstat(self._log.fileno()).st_size > MAX_LOG_BYTES:
             os.ftruncate(self._log.fileno(), 0)
+
+
+def _preloaded(place: Place) -> dict[str, str]:
+    library = place.libraries / GIVE_WAY if place.libraries else None
+    return {"LD_PRELOAD": str(library)} if library and library.is_file() else {}
 
 
 def _pipe(pipe: Any) -> Any:
