@@ -4,6 +4,8 @@
 ``chunks.jsonl`` hold a record a line, chunks in the order of ``documents.jsonl``; ``vectors.f32`` holds a little-endian
 float32 row for each chunk, ``originals/SHA256`` the bytes of each document. ``pages.jsonl`` says which content was
 which version of which web page, and ``calibrations.jsonl`` what was fitted; they are there where there is any.
+``testsets.jsonl`` names the test sets that measure the collection, ``questions.jsonl`` and ``runs.jsonl`` hold what
+they consist of, in their order. A file says version 2 when there are any, and 1 otherwise, which older readers read.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from dataclasses import dataclass
 from .ingest import Strategy
 
 FORMAT = "ragq collection"
-VERSION = 1
-MANIFEST, DOCUMENTS, CHUNKS, VECTORS, ORIGINALS, PAGES, CALIBRATIONS = (
+FIRST_VERSION, VERSION = 1, 2
+MANIFEST, DOCUMENTS, CHUNKS, VECTORS, ORIGINALS, PAGES, CALIBRATIONS, TESTSETS, QUESTIONS, RUNS = (
     "manifest.json", "documents.jsonl", "chunks.jsonl", "vectors.f32", "originals/", "pages.jsonl",
-    "calibrations.jsonl",
+    "calibrations.jsonl", "testsets.jsonl", "questions.jsonl", "runs.jsonl",
 )  # fmt: skip
 
 
@@ -26,6 +28,7 @@ class Manifest:
 
     Attributes:
         model, dimension: of the vectors; the file has none when ``num_vectors`` is 0.
+        version: of the format that a reader has to know.
     """
 
     name: str
@@ -36,7 +39,7 @@ class Manifest:
     num_chunks: int = 0
     num_vectors: int = 0
     format: str = FORMAT
-    version: int = VERSION
+    version: int = FIRST_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +84,14 @@ class PackedPage:
     etag: str
     last_modified: str
     fetched_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTestSet:
+    """A test set; its questions and runs are the next ones of their files."""
+
+    name: str
+    num_questions: int
+    num_runs: int
+    created_at: float
+    updated_at: float

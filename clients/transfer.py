@@ -24,11 +24,13 @@ class Export:
     Attributes:
         with_originals: the files as they came; without them documents cannot be cut anew.
         with_vectors: without them everything is embedded again where it comes in.
+        with_testsets: the test sets that measure it, with their runs; an older ragq reads only files without any.
     """
 
     collection: str
     with_originals: bool = True
     with_vectors: bool = True
+    with_testsets: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ class Transfers:
         *,
         with_originals: bool = True,
         with_vectors: bool = True,
+        with_testsets: bool = True,
         on_progress: Told | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Exported:
-        """Write a collection to one file on this machine: originals, chunks with their changes, vectors, settings.
+        """Write a collection to one file on this machine: originals, chunks, vectors, settings, test sets.
 
         The file appears whole or not at all. ``on_progress`` is told the stage and how far it is.
 
@@ -87,7 +90,7 @@ class Transfers:
         """
         target = Path(path)
         part = target.with_name(target.name + ".part")
-        request = Export(collection, with_originals, with_vectors)
+        request = Export(collection, with_originals, with_vectors, with_testsets)
         try:
             with self._client.stream(EXPORT, request, timeout_s=timeout_s) as pieces, part.open("wb") as file:
                 for piece in pieces:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from clients.packed import (
-    CALIBRATIONS,
     CHUNKS,
     DOCUMENTS,
     MANIFEST,
     ORIGINALS,
-    PAGES,
     VECTORS,
     Manifest,
     PackedChunk,
     PackedDocument,
-    PackedPage,
 )
 from clients.transfer import Export, Piece
 
-from .calibrations import CalibrationRecords
+from . import belongings
+from .archive import json_line
 from .catalog import Catalog, Shelf
 from .originals import Originals
 
@@ -54,7 +51,7 @@ class Packer:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file:
                 documents = _documents(read, shelf)
                 yield from self._pack_records(read, file, documents)
-                self._pack_belongings(read, file, shelf)
+                version = belongings.pack(read, self._catalog, file, shelf, with_testsets=request.with_testsets)
                 num_vectors = 0
                 if request.with_vectors:
                     num_vectors = yield from self._pack_vectors(read, file, documents)
@@ -63,7 +60,7 @@ class Packer:
                 num_chunks = sum(row["num_chunks"] for row in documents)
                 manifest = Manifest(
                     collection.name, collection.title, shelf.model, shelf.dimension,
-                    len(documents), num_chunks, num_vectors,
+                    len(documents), num_chunks, num_vectors, version=version,
                 )  # fmt: skip
                 file.writestr(MANIFEST, json.dumps(asdict(manifest), ensure_ascii=False, indent=1))
         finally:
@@ -75,20 +72,12 @@ class Packer:
     ) -> Iterator[Piece]:
         with file.open(DOCUMENTS, "w", force_zip64=True) as lines:
             for row in documents:
-                lines.write(_line(asdict(_document(row))))
+                lines.write(json_line(asdict(_document(row))))
         with file.open(CHUNKS, "w", force_zip64=True) as lines:
             for number, row in enumerate(documents):
                 for chunk in _chunks(read, row):
-                    lines.write(_line(asdict(_chunk(chunk))))
+                    lines.write(json_line(asdict(_chunk(chunk))))
                 yield from _told("records", number, len(documents))
-
-    def _pack_belongings(self, read: sqlite3.Connection, file: zipfile.ZipFile, shelf: Shelf) -> None:
-        """What is kept of a collection beside its documents."""
-        fitted = CalibrationRecords(self._catalog.database, time.time).of(shelf.id, shelf.name)
-        if pages := b"".join(_line(asdict(page)) for page in _pages(read, shelf)):
-            file.writestr(PAGES, pages)
-        if fitted:
-            file.writestr(CALIBRATIONS, b"".join(_line(asdict(calibration)) for calibration in fitted))
 
     def _pack_vectors(
         self, read: sqlite3.Connection, file: zipfile.ZipFile, documents: list[sqlite3.Row]
@@ -118,16 +107,6 @@ def _documents(read: sqlite3.Connection, shelf: Shelf) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def _pages(read: sqlite3.Connection, shelf: Shelf) -> list[PackedPage]:
-    rows = read.execute(
-        """SELECT d.sha256, p.url, p.etag, p.last_modified, p.fetched_at FROM pages p
-        JOIN documents d ON d.id = p.document_id
-        WHERE p.collection_id = ? AND d.status != 'cancelled' ORDER BY p.url, p.fetched_at""",
-        (shelf.id,),
-    )
-    return [PackedPage(*row) for row in rows]
-
-
 def _chunks(read: sqlite3.Connection, document: sqlite3.Row) -> Iterator[sqlite3.Row]:
     """Of a ready document, with their vectors; one that is on its way may have some chunks already."""
     if document["num_chunks"]:
@@ -153,10 +132,6 @@ def _chunk(row: sqlite3.Row) -> PackedChunk:
         row["text"], row["start"], row["end"], row["page"], row["heading"], bool(row["is_enabled"]), row["as_cut"],
         row["parent"],
     )  # fmt: skip
-
-
-def _line(record: dict[str, object]) -> bytes:
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _told(stage: str, number: int, total: int) -> Iterator[Piece]:

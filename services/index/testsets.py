@@ -68,7 +68,7 @@ class TestSetRecords:
 
     def add(self, request: AddQuestions) -> QuestionSet:
         """Put questions into a set, which is made if it is not there."""
-        questions = [_checked(question) for question in request.questions]
+        questions = [checked(question) for question in request.questions]
         with self._database.write() as tx:
             id_ = self._id(tx, request, has_some=bool(questions))
             for question in questions:
@@ -98,9 +98,7 @@ class TestSetRecords:
         return int(row["id"])
 
     def _made(self, tx: sqlite3.Connection, request: AddQuestions) -> int:
-        name = request.name
-        if name != name.strip() or not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-            raise BadRequest(f"{name!r} is no name for a test set", help=f"1 to {MAX_NAME_CHARS} printable characters")
+        name = checked_name(request.name)
         if tx.execute("SELECT 1 FROM collections WHERE name = ?", (request.collection,)).fetchone() is None:
             raise NotFound(f"there is no collection '{request.collection}'", help="ragq collections lists them")
         now = self._clock()
@@ -152,6 +150,13 @@ class TestSetRecords:
         return [read(Run, json.loads(row["detail"])) for row in rows]
 
 
+def checked_name(name: str) -> str:
+    """The name of a test set; BadRequest when it is none."""
+    if name != name.strip() or not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
+        raise BadRequest(f"{name!r} is no name for a test set", help=f"1 to {MAX_NAME_CHARS} printable characters")
+    return name
+
+
 def _known(tx: sqlite3.Connection, name: str) -> int:
     row = tx.execute("SELECT id FROM testsets WHERE name = ?", (name,)).fetchone()
     if row is None:
@@ -167,7 +172,8 @@ def _listed(row: sqlite3.Row) -> QuestionSet:
     return QuestionSet(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - a row is no mapping
 
 
-def _checked(question: Question) -> Question:
+def checked(question: Question) -> Question:
+    """The question as it is kept; BadRequest when it is out of bounds, or contradicts itself."""
     text = question.text.strip()
     if not text or len(text) > MAX_QUESTION_CHARS:
         raise BadRequest(f"a question has 1 to {MAX_QUESTION_CHARS} characters, this one has {len(text)}")

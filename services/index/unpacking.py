@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
-import time
 import zipfile
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TypeVar
 
-import numpy as np
-
-from clients.calibration import Calibration
-from clients.errors import BadRequest, RagqError, TooLarge
+from clients.errors import RagqError, TooLarge
 from clients.index import Chunking
-from clients.packed import (
-    CALIBRATIONS,
-    CHUNKS,
-    DOCUMENTS,
-    FORMAT,
-    MANIFEST,
-    ORIGINALS,
-    PAGES,
-    VECTORS,
-    VERSION,
-    Manifest,
-    PackedChunk,
-    PackedDocument,
-    PackedPage,
-)
-from clients.reading import read
+from clients.packed import CHUNKS, DOCUMENTS, ORIGINALS, Manifest, PackedChunk, PackedDocument
 from services.service import Call
 
-from .calibrations import CalibrationRecords
+from . import belongings
+from .archive import damaged, lines_of, manifest_of, opened, rows_of
 from .catalog import Catalog, Shelf, checked_name
 from .chunks import chunk_id
 from .content import entry_id
-from .documents import Incoming, document_id
+from .documents import Incoming
 from .embedding import LLM, serving_model
 from .jobs import OpenJob
 from .originals import Originals
 
-MAX_LINE_BYTES = 16 << 20
-MAX_MANIFEST_BYTES = 1 << 20
 CHECK_EVERY = 500
-R = TypeVar("R")
 
 
 class Unpacker:
@@ -74,8 +51,8 @@ class Unpacker:
             AlreadyExists: a collection of that name is there.
             BadRequest: the file is none of ours, is of a newer format, or is damaged; says where.
         """
-        with _opened(path) as file:
-            manifest = _manifest(file)
+        with opened(path) as file:
+            manifest = manifest_of(file)
             name = checked_name(name or manifest.name)
             if not self._takes(manifest):
                 manifest = replace(manifest, num_vectors=0)
@@ -96,35 +73,18 @@ class Unpacker:
         shelf = self._catalog.make(tx, name, manifest.title, model, dimension)
         job = self._catalog.jobs.open(tx, shelf.id, name, Chunking(), "import")
         with (
-            closing(_lines(file, CHUNKS, PackedChunk)) as chunks,
-            closing(_lines(file, DOCUMENTS, PackedDocument)) as documents,
-            closing(_rows(file, manifest)) as vectors,
+            closing(lines_of(file, CHUNKS, PackedChunk)) as chunks,
+            closing(lines_of(file, DOCUMENTS, PackedDocument)) as documents,
+            closing(rows_of(file, manifest)) as vectors,
         ):
             for number, document in enumerate(documents):
                 if number % CHECK_EVERY == 0:
                     call.check()
                 self._take(tx, file, shelf, job, document, chunks, vectors)
             if next(chunks, None) is not None:
-                raise _damaged(f"{CHUNKS} has more lines than {DOCUMENTS} says")
-        self._take_belongings(tx, file, shelf)
+                raise damaged(f"{CHUNKS} has more lines than {DOCUMENTS} says")
+        belongings.take(tx, self._catalog, file, manifest, shelf)
         return job
-
-    def _take_belongings(self, tx: sqlite3.Connection, file: zipfile.ZipFile, shelf: Shelf) -> None:
-        """Versions of web pages whose documents came along, and what was fitted, which says for which models."""
-        members = set(file.namelist())
-        with closing(_lines(file, PAGES, PackedPage)) as pages:
-            for page in pages if PAGES in members else ():
-                tx.execute(
-                    """INSERT OR IGNORE INTO pages SELECT collection_id, ?, id, ?, ?, ? FROM documents WHERE id = ?""",
-                    (
-                        page.url, page.etag, page.last_modified, page.fetched_at,
-                        document_id(shelf.name, page.sha256),
-                    ),
-                )  # fmt: skip
-        records = CalibrationRecords(self._catalog.database, time.time)
-        with closing(_lines(file, CALIBRATIONS, Calibration)) as calibrations:
-            for calibration in calibrations if CALIBRATIONS in members else ():
-                records.adopt(shelf.id, calibration)
 
     def _take(
         self,
@@ -167,7 +127,7 @@ class Unpacker:
             raise TooLarge(f"{document.name} has {info.file_size >> 20} MB", help="raise index.max_file_mb")
         content = file.read(info)
         if hashlib.sha256(content).hexdigest() != document.sha256:
-            raise _damaged(f"the original of {document.name} is not what it was")
+            raise damaged(f"the original of {document.name} is not what it was")
         self._originals.keep(tx, content)
         return True
 
@@ -182,7 +142,7 @@ class Unpacker:
         """Write a chunk; whether a vector came with it."""
         chunk = next(chunks, None)
         if chunk is None:
-            raise _damaged(f"{CHUNKS} has fewer lines than {DOCUMENTS} says")
+            raise damaged(f"{CHUNKS} has fewer lines than {DOCUMENTS} says")
         made = tx.execute(
             """INSERT INTO chunks
             (id, document_id, position, text, start, "end", page, heading, is_enabled, as_cut, entry, parent)
@@ -197,78 +157,3 @@ class Unpacker:
         if vector is not None:
             tx.execute("INSERT INTO vectors (chunk_key, generation, vector) VALUES (?, 0, ?)", (made.lastrowid, vector))
         return vector is not None
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive; whatever is wrong inside it is a BadRequest."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            yield file
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        raise _damaged(str(error)) from error
-
-
-def _manifest(file: zipfile.ZipFile) -> Manifest:
-    try:
-        info = file.getinfo(MANIFEST)
-        if info.file_size > MAX_MANIFEST_BYTES:
-            raise _damaged(f"{MANIFEST} is too large")
-        given = json.loads(file.read(info))
-    except (KeyError, ValueError) as error:
-        raise BadRequest(f"the file is no exported collection: {error}", help="ragq export writes one") from error
-    if isinstance(given, dict) and isinstance(given.get("version"), int) and given["version"] > VERSION:
-        raise BadRequest(
-            f"the file has version {given['version']} of its format; this ragq knows {VERSION}",
-            help="a newer ragq wrote it: update",
-        )
-    if not isinstance(given, dict) or given.get("format") != FORMAT:
-        raise BadRequest("the file is no exported collection", help="ragq export writes one")
-    return _record(Manifest, file.read(info), MANIFEST)
-
-
-def _lines(file: zipfile.ZipFile, name: str, cls: type[R]) -> Generator[R, None, None]:
-    with _member(file, name) as lines:
-        number = 0
-        while line := lines.readline(MAX_LINE_BYTES):
-            number += 1
-            yield _record(cls, line, f"{name}:{number}")
-
-
-def _record(cls: type[R], raw: bytes, place: str) -> R:
-    try:
-        return read(cls, json.loads(raw), place)
-    except ValueError as error:
-        raise _damaged(f"{place} is not JSON: {error}") from error
-    except BadRequest as error:
-        raise _damaged(error.message) from error
-
-
-def _rows(file: zipfile.ZipFile, manifest: Manifest) -> Generator[bytes, None, None]:
-    """The vectors one by one; none when they are not to be taken over."""
-    if not manifest.num_vectors:
-        return
-    width = 4 * manifest.dimension
-    if manifest.num_vectors != manifest.num_chunks or not 0 < manifest.dimension <= 1 << 16:
-        raise _damaged(f"{manifest.num_vectors} vectors of {manifest.dimension} for {manifest.num_chunks} chunks")
-    with _member(file, VECTORS) as raw:
-        for _ in range(manifest.num_vectors):
-            yield _vector(raw, width)
-
-
-def _vector(raw: IO[bytes], width: int) -> bytes:
-    row = raw.read(width)
-    if len(row) != width or not np.isfinite(np.frombuffer(row, "<f4")).all():
-        raise _damaged(f"{VECTORS} is cut off, or holds what is no number")
-    return row
-
-
-def _member(file: zipfile.ZipFile, name: str) -> IO[bytes]:
-    try:
-        return file.open(name)
-    except KeyError as error:
-        raise _damaged(f"it lacks {name}") from error
-
-
-def _damaged(what: str) -> BadRequest:
-    return BadRequest(f"the exported collection is damaged: {what}", help="export it again, or copy the file again")

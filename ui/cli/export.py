@@ -41,19 +41,20 @@ from .session import Session
 )
 @click.option("--originals/--no-originals", default=True, help="With the files as they came, or without.")
 @click.option("--vectors/--no-vectors", default=True, help="With vectors, or embed again where it comes in.")
+@click.option("--testsets/--no-testsets", default=True, help="With the test sets that measure it, or without.")
 @json_option
 @click.pass_obj
 def export(
     session: Session,
+    /,
     collection: str,
     output: Path | None,
     kind: str,
     metric: Metric,
-    originals: bool,
-    vectors: bool,
     as_json: bool,
+    **parts: bool,
 ) -> None:
-    """Write a collection to one file: originals, chunks with their changes, vectors, settings.
+    """Write a collection to one file: originals, chunks with their changes, vectors, settings, test sets.
 
     With --format faiss, FILE is an index that faiss.read_index opens, and FILE.json the list of its texts in the order
     of its vectors; with --format passages, FILE is a list of objects with text, source, heading and page.
@@ -64,7 +65,12 @@ def export(
     path = output or Path(f"{collection}.ragq")
     with session.mesh() as mesh, meter() as told:
         exported = mesh.index.export_collection(
-            collection, path, with_originals=originals, with_vectors=vectors, on_progress=told
+            collection,
+            path,
+            with_originals=parts["originals"],
+            with_vectors=parts["vectors"],
+            with_testsets=parts["testsets"],
+            on_progress=told,
         )
     if as_json:
         show.document(exported)
@@ -79,7 +85,12 @@ def _convert(session: Session, collection: str, output: Path | None, metric: Met
     with tempfile.TemporaryDirectory() as directory, session.mesh() as mesh, meter() as told:
         packed = Path(directory, "collection")
         mesh.index.export_collection(
-            collection, packed, with_originals=False, with_vectors=metric is not None, on_progress=told
+            collection,
+            packed,
+            with_originals=False,
+            with_vectors=metric is not None,
+            with_testsets=False,
+            on_progress=told,
         )
         passages, vectors = unpack(packed)
     if not passages:
