@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from services.hanzi import simplified
+
 from .loaders.base import CJK
 
 RUN = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+")
@@ -31,9 +33,10 @@ STOP_CJK = re.compile(
 def tokens(text: str) -> Iterator[str]:
     """Words in lower case, and CJK runs as overlapping pairs of characters (a run of one as itself).
 
-    The text is brought to NFKC first, so that full-width letters and compatibility forms match.
+    The text is brought to NFKC and to simplified characters first, so that full-width letters, compatibility forms and
+    traditional characters match.
     """
-    for run in RUN.findall(unicodedata.normalize("NFKC", text).lower()):
+    for run in RUN.findall(simplified(unicodedata.normalize("NFKC", text).lower())):
         if not IS_CJK.match(run):
             yield run[:MAX_WORD]
         elif len(run) == 1:

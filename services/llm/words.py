@@ -1,13 +1,16 @@
 """Which words of a text carry its meaning.
 
 Latin and similar scripts: words without the commonest ones, lower case, endings cut. Chinese,
-Japanese kana and Korean: pairs of neighbouring characters, because there are no spaces.
+Japanese kana and Korean: pairs of neighbouring characters, because there are no spaces;
+traditional Chinese characters count as the simplified ones.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from services.hanzi import simplified
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 RUN = re.compile(f"[{CJK}]+|[^\\W_{CJK}]+(?:['’.-][^\\W_{CJK}]+)*")
@@ -30,7 +33,7 @@ COMMON_CJK = frozenset(
 def informative(text: str) -> list[str]:
     """The words, in order and with repetitions; may be empty."""
     found: list[str] = []
-    for run in RUN.findall(unicodedata.normalize("NFKC", text).lower()):
+    for run in RUN.findall(simplified(unicodedata.normalize("NFKC", text).lower())):
         if IS_CJK.match(run):
             found.extend(_pairs(run))
         elif run not in COMMON:

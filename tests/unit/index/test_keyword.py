@@ -28,6 +28,7 @@ def index(tmp_path: Path) -> KeywordIndex:
             stored("en", "The running dogs of RFC9110 chase mice."),
             stored("code", "call read_file(path) then parse_json", "API > Files"),
             stored("wide", "ＡＢＣ１２３ 全角 ﬁle"),
+            stored("tw", "感測器每週校準一次，乾淨的環境很重要。"),
         ]
     )
     return made
@@ -39,6 +40,11 @@ def index(tmp_path: Path) -> KeywordIndex:
         ("知识", "zh"),
         ("检索方法", "zh"),
         ("知识库的方法是什么？", "zh"),
+        ("知識庫", "zh"),
+        ("檢索的方法是什麼？", "zh"),
+        ("感测器", "tw"),
+        ("校准", "tw"),
+        ("校準", "tw"),
         ("dog", "en"),
         ("Dogs run", "en"),
         ("rfc9110", "en"),
@@ -54,7 +60,7 @@ def test_a_question_finds_its_chunk(index: KeywordIndex, question: str, found: s
 
 @pytest.mark.parametrize("question", ['"', "dogs AND (", "body:dogs^9 ~ [a TO b]", "id:en", "*", "🙂", "of the", "\0"])
 def test_a_question_is_never_a_query_language(index: KeywordIndex, question: str) -> None:
-    assert len(index.search(question, 5)) <= 4
+    assert len(index.search(question, 5)) <= 5
 
 
 @given(st.text(max_size=80))
@@ -90,7 +96,7 @@ def test_writing_again_replaces_and_deleting_forgets(index: KeywordIndex) -> Non
     index.update([stored("en", "Only cats live here.")], gone=["zh"])
     assert index.search("dogs", 5) == []
     assert index.search("cats", 5)[0].id == "en"
-    assert index.ids() == {"en", "code", "wide"}
+    assert index.ids() == {"en", "code", "wide", "tw"}
     assert index.count() == 3
 
 
