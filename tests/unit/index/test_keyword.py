@@ -97,7 +97,7 @@ def test_writing_again_replaces_and_deleting_forgets(index: KeywordIndex) -> Non
     assert index.search("dogs", 5) == []
     assert index.search("cats", 5)[0].id == "en"
     assert index.ids() == {"en", "code", "wide", "tw"}
-    assert index.count() == 3
+    assert index.count() == 4
 
 
 def test_rare_words_tell_more(index: KeywordIndex) -> None:
