@@ -6,7 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import adding, calibration, checkup, editing, pages, reindexing, supplying, testsets, transfer, watching, web
+from . import (
+    adding,
+    calibration,
+    checkup,
+    editing,
+    pages,
+    reindexing,
+    searches,
+    supplying,
+    testsets,
+    transfer,
+    watching,
+    web,
+)
 from .adding import ADD_PATHS, ADD_TEXTS, ADD_UPLOADS, CANCEL_JOB, JOB, JOBS, RETRY_DOCUMENT, UPLOAD_PART, Adding, Job
 from .calibration import Calibrating
 from .chats import Chat, ChatId, Chats, Turn, Turns
@@ -49,6 +62,7 @@ from .ingest import (
 )
 from .pages import Pages
 from .reindexing import Reindexing
+from .searches import Remembering
 from .searching import Hit, Hits, HitScore, Mode, Search
 from .supplying import Supplying
 from .testsets import Testing
@@ -141,13 +155,14 @@ DELETE_CHAT = unary("index.delete_chat", ChatId, Nothing)
 METHODS = (
     COLLECTIONS, CREATE_COLLECTION, DELETE_COLLECTION, DOCUMENTS, DOCUMENT, DELETE_DOCUMENT, CHUNKS, PASSAGE, SEARCH,
     SAVE_TURN, CHAT, CHATS, DELETE_CHAT, *adding.METHODS, *calibration.METHODS, *checkup.METHODS, *editing.METHODS,
-    *pages.METHODS, *reindexing.METHODS, *supplying.METHODS, *testsets.METHODS, *transfer.METHODS, *watching.METHODS,
-    *web.METHODS,
+    *pages.METHODS, *reindexing.METHODS, *searches.METHODS, *supplying.METHODS, *testsets.METHODS, *transfer.METHODS,
+    *watching.METHODS, *web.METHODS,
 )  # fmt: skip
 
 
 class IndexClient(
-    Adding, Calibrating, CheckingUp, Editing, Pages, Reindexing, Supplying, Surfing, Testing, Transfers, Watching
+    Adding, Calibrating, CheckingUp, Editing, Pages, Reindexing, Remembering, Supplying, Surfing, Testing, Transfers,
+    Watching,
 ):  # fmt: skip
     """Collections, documents and search, as plain calls."""
 

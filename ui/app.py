@@ -138,6 +138,7 @@ def _switch_language() -> None:
 def _keep_in_url() -> None:
     tab = session.tab()
     session.write_url(collection=tab.collection, chat=tab.chat_id, ask=address_of(tab.wishes))
+    session.write_url(history="" if tab.remembers else session.NOT_KEPT)
     if tab.written.get("lang"):
         session.write_url(lang=tab.language)
 

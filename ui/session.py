@@ -30,6 +30,7 @@ STATUS_TIMEOUT_S = 1.0
 FRESH_S = 2.0
 MODELS_FRESH_S = 30.0
 QUESTIONS = "trial-text"
+NOT_KEPT = "off"
 _KEY = "ragq"
 
 
@@ -44,6 +45,7 @@ class Tab:
         web_query, web_found: the last web search, and what it found.
         written: the URL's values as this tab last wrote them.
         trial, finds: what is tried on the page of retrieval tests, and what was found; None before the first visit.
+        remembers: whether what is tried there is kept.
         wishes, num_wishes: how questions are to be answered; a new number gives the fields back their defaults.
     """
 
@@ -58,6 +60,7 @@ class Tab:
     written: dict[str, str] = field(default_factory=dict)
     trial: Trial | None = None
     finds: Finds = field(default_factory=Finds)
+    remembers: bool = True
     wishes: AskOptions = field(default_factory=AskOptions)
     num_wishes: int = 0
 
@@ -92,6 +95,9 @@ def read_url() -> None:
     held.chat_id = synced(held.chat_id, held.written.get("chat", ""), st.query_params.get("chat", ""))
     wished = synced(address_of(held.wishes), held.written.get("ask", ""), st.query_params.get("ask", ""))
     held.wishes = wishes_of(wished)
+    trace = "" if held.remembers else NOT_KEPT
+    kept = synced(trace, held.written.get("history", ""), st.query_params.get("history", ""))
+    held.remembers = kept != NOT_KEPT
     language = synced(held.language, held.written.get("lang", ""), st.query_params.get("lang", ""))
     held.language = next((known for known in LANGUAGES if known == language), held.language)
 

@@ -156,6 +156,13 @@ ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'add';
 UPDATE jobs SET kind = 'web' WHERE id IN (SELECT job_id FROM job_items WHERE url != '');
 UPDATE jobs SET kind = 'reindex' WHERE model != '';
 """
+# Questions that people tried on a collection, to try them again.
+TRIALS = """
+CREATE TABLE searches (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection_id INTEGER NOT NULL REFERENCES collections(id) ON DELETE CASCADE, text TEXT NOT NULL,
+    num_times INTEGER NOT NULL, searched_at REAL NOT NULL, UNIQUE (collection_id, text));
+"""
 MIGRATIONS = (
     FIRST,
     EDITS,
@@ -171,4 +178,5 @@ MIGRATIONS = (
     TRIED,
     FOLLOWED,
     KINDS,
+    TRIALS,
 )

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, ClassVar
 
-from clients import calibration, pages, testsets, watching
+from clients import calibration, pages, searches, testsets, watching
 from clients import index as contract
 from clients.client import Client, connect
 from clients.config import Config
@@ -26,6 +26,7 @@ from .handlers.documents import DocumentHandlers
 from .handlers.editing import EditingHandlers
 from .handlers.pages import PageHandlers
 from .handlers.reindexing import ReindexHandlers
+from .handlers.searches import SearchHistoryHandlers
 from .handlers.testsets import TestSetHandlers
 from .handlers.transfer import TransferHandlers
 from .handlers.watching import WatchHandlers
@@ -40,7 +41,7 @@ FORMER_S = 120.0
 READING = (
     contract.COLLECTIONS, contract.DOCUMENTS, contract.DOCUMENT, contract.CHUNKS, contract.PASSAGE, contract.SEARCH,
     contract.CHAT, contract.CHATS, contract.JOB, contract.JOBS, calibration.CALIBRATION, pages.PAGE_IMAGE,
-    watching.WATCHES, testsets.TESTSETS, testsets.QUESTIONS, testsets.RUNS,
+    searches.PAST_SEARCHES, watching.WATCHES, testsets.TESTSETS, testsets.QUESTIONS, testsets.RUNS,
 )  # fmt: skip
 
 
@@ -52,6 +53,7 @@ class IndexService(
     EditingHandlers,
     TestSetHandlers,
     ReindexHandlers,
+    SearchHistoryHandlers,
     TransferHandlers,
     PageHandlers,
     WatchHandlers,
@@ -118,6 +120,7 @@ class IndexService(
         except BaseException:
             self._lock.release()
             raise
+        self._searches.trim()
         if self.config.index.sample and self._catalog.is_new():
             self._add_sample()
 

@@ -16,6 +16,7 @@ from ui import session
 from ui.labels import Labels
 from ui.parts.banner import banner
 from ui.parts.drawer import drawer
+from ui.parts.history import history, keep
 from ui.parts.marking import Marking, chosen, listed
 from ui.prose import escaped
 from ui.trials import MAX_CHARS, MAX_QUESTIONS, MAX_TOP_K, Trial, moved, trial_of
@@ -37,7 +38,7 @@ def page() -> None:
         _teach(collection, words)
         return
     st.caption(escaped(words("retrieval.about", title=title_of(collection))))
-    _ask(words)
+    _ask(collection, words)
     gate = session.finds().gate(session.desk().mesh, collection.name)
     if isinstance(gate, RagqError):
         _failed(gate, words)
@@ -89,14 +90,17 @@ def _teach(collection: Collection | None, words: Labels) -> None:
 # -- what to try -------------------------------------------------------------------------------------
 
 
-def _ask(words: Labels) -> None:
+def _ask(collection: Collection, words: Labels) -> None:
     text = st.text_area(
         words("retrieval.questions"), _trial().text, key=session.QUESTIONS, height=100, max_chars=MAX_CHARS,
         help=words("retrieval.questions_help", count=MAX_QUESTIONS),
     )  # fmt: skip
-    if st.button(words("retrieval.search"), type="primary", icon=":material/search:", key="try"):
-        session.finds().forget()
-        _change(text=text or "")
+    with st.container(horizontal=True):
+        if st.button(words("retrieval.search"), type="primary", icon=":material/search:", key="try"):
+            session.finds().forget()
+            _change(text=text or "")
+            keep(collection.name, _trial().questions)
+        history(collection, words)
 
 
 def _settings(collection: Collection, gate: Gate | None, words: Labels) -> Marking | None:
