@@ -26,6 +26,7 @@ from .mesh import Ragq
 from .overview import MeshStatus
 from .tuning import TuningClient, TuningJob, TuningMethod
 from .waiter import Waiter, waiter
+from .within import Within, within_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -173,11 +174,12 @@ class AsyncIndex(_Face[IndexClient]):
         *,
         rerank: bool = True,
         vector: np.ndarray | None = None,
+        within: Within | Sequence[str] | None = None,
     ) -> list[Hit]:
-        """Find chunks; best first."""
-        return (await self.find(collection, query, top_k, mode, rerank=rerank, vector=vector)).hits
+        """Find chunks; best first; in the documents ``within`` only, where it is given."""
+        return (await self.find(collection, query, top_k, mode, rerank=rerank, vector=vector, within=within)).hits
 
-    async def find(
+    async def find(  # noqa: PLR0913 - the words of a search
         self,
         collection: str,
         query: str,
@@ -188,9 +190,10 @@ class AsyncIndex(_Face[IndexClient]):
         vector: np.ndarray | None = None,
         copies: int = 1,
         timeout_s: float | None = None,
+        within: Within | Sequence[str] | None = None,
     ) -> Hits:
         """As search, with timings, coverage and notes; up to ``copies`` chunks of equal text are among the hits."""
-        request = Search(collection, query, top_k, mode, rerank, vector, copies)
+        request = Search(collection, query, top_k, mode, rerank, vector, copies, within=within_of(within))
         return await self._client.call(SEARCH, request, timeout_s=timeout_s)
 
 
@@ -233,15 +236,29 @@ class AsyncRagq:
             self._clients[service] = AsyncClient.beside(self._mesh.client(service))
         return self._clients[service]
 
-    async def ask(self, collection: str, question: str, history: Sequence[Round] = (), **options: Any) -> Answer:
-        """Answer a question from a collection, with citations."""
-        return await self._threads.run(lambda: self._mesh.ask(collection, question, history, **options))
+    async def ask(
+        self,
+        collection: str,
+        question: str,
+        history: Sequence[Round] = (),
+        *,
+        within: Within | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Answer:
+        """Answer a question from a collection, or some documents of it, with citations."""
+        return await self._threads.run(lambda: self._mesh.ask(collection, question, history, within=within, **options))
 
     async def ask_stream(
-        self, collection: str, question: str, history: Sequence[Round] = (), **options: Any
+        self,
+        collection: str,
+        question: str,
+        history: Sequence[Round] = (),
+        *,
+        within: Within | Sequence[str] | None = None,
+        **options: Any,
     ) -> AsyncIterator[Event]:
         """As ask, but every event as it comes; leaving the loop cancels."""
-        events = self._mesh.ask(collection, question, history, stream=True, **options)
+        events = self._mesh.ask(collection, question, history, stream=True, within=within, **options)
         async for event in _iterate(self._threads, events, events.cancel):
             yield event
 

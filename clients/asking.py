@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from .within import Within
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """Fields of ``Ask`` that a caller sets; None leaves one as ragq.yml has it."""
+    """Fields of ``Ask`` that a caller sets, and the documents that are asked; None leaves one as ragq.yml has it."""
 
     answer: Literal["auto", "extractive", "written"] | None = None
     mode: Literal["strict", "helpful"] | None = None
@@ -65,7 +67,9 @@ class AskOptions:
     temperature: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    within: Within | None = None
 
-    def given(self) -> dict[str, object]:
+    def given(self) -> dict[str, Any]:
         """The fields that are set, as `Ragq.ask` takes them."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}

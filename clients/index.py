@@ -70,6 +70,7 @@ from .transfer import Transfers
 from .watching import Watching
 from .web import Surfing
 from .wire import Nothing, unary
+from .within import Within, within_of
 
 __all__ = [
     "ADD_PATHS",
@@ -137,6 +138,7 @@ __all__ = [
     "Upload",
     "UploadPart",
     "Uploaded",
+    "Within",
 ]
 
 COLLECTIONS = unary("index.collections", Nothing, Collections)
@@ -210,11 +212,23 @@ class IndexClient(
         *,
         rerank: bool = True,
         vector: np.ndarray | None = None,
+        within: Within | Sequence[str] | None = None,
     ) -> list[Hit]:
-        """Find chunks; best first."""
-        return self.find(collection, query, top_k, mode, rerank=rerank, vector=vector).hits
+        """Find chunks; best first.
 
-    def find(
+        Args:
+            collection: its name.
+            query: in any language that the embedding model knows.
+            top_k: how many at most.
+            mode: by vectors, by words, or by both.
+            rerank: score the first candidates again.
+            vector: float32 [dim] of your own, instead of embedding ``query``.
+            within: search these documents only: names, ids and patterns such as ``reports/*.pdf``, or a `Within`, which
+                also knows sources and kinds.
+        """
+        return self.find(collection, query, top_k, mode, rerank=rerank, vector=vector, within=within).hits
+
+    def find(  # noqa: PLR0913 - the words of a search
         self,
         collection: str,
         query: str,
@@ -225,17 +239,25 @@ class IndexClient(
         vector: np.ndarray | None = None,
         copies: int = 1,
         timeout_s: float | None = None,
+        within: Within | Sequence[str] | None = None,
     ) -> Hits:
         """As search, with timings, coverage and notes; up to ``copies`` chunks of equal text are among the hits."""
-        return self._client.call(
-            SEARCH, Search(collection, query, top_k, mode, rerank, vector, copies), timeout_s=timeout_s
-        )
+        request = Search(collection, query, top_k, mode, rerank, vector, copies, within=within_of(within))
+        return self._client.call(SEARCH, request, timeout_s=timeout_s)
 
     def find_without(
-        self, collection: str, query: str, without: Sequence[str], top_k: int = 10, mode: Mode = "hybrid"
+        self,
+        collection: str,
+        query: str,
+        without: Sequence[str],
+        top_k: int = 10,
+        mode: Mode = "hybrid",
+        *,
+        within: Within | Sequence[str] | None = None,
     ) -> Hits:
         """As find, as if the collection lacked the documents with the ids ``without``."""
-        return self._client.call(SEARCH, Search(collection, query, top_k, mode, without=list(without)))
+        request = Search(collection, query, top_k, mode, without=list(without), within=within_of(within))
+        return self._client.call(SEARCH, request)
 
     def save_turn(self, turn: Turn) -> None:
         """Keep a finished round of a chat."""

@@ -14,6 +14,7 @@ from .calibration import scorers_of
 from .decision import Gate, decide, gate_of
 from .index import Collection, Hit, Hits, IndexClient, Mode
 from .llm import LLMClient, Sentence
+from .within import Within
 
 MAX_SENTENCES = 3
 
@@ -33,6 +34,7 @@ class Looking:
 
     Attributes:
         timings: seconds per stage: ``search``, ``second_search``, ``extract``.
+        within: the documents to look into; None for all.
     """
 
     llm: LLMClient
@@ -40,6 +42,7 @@ class Looking:
     settings: Ask
     collection: str
     timings: dict[str, float] = field(default_factory=dict)
+    within: Within | None = None
 
     def gate(self) -> tuple[Gate, list[str]]:
         """How much is enough here, and a note when what was fitted does not hold for the models of now.
@@ -115,10 +118,11 @@ class Looking:
 
     def _search(self, query: str, mode: Mode, without: Sequence[str]) -> Hits:
         began = time.monotonic()
+        top_k, within = self.settings.top_k, self.within
         if without:
-            hits = self.index.find_without(self.collection, query, without, self.settings.top_k, mode)
+            hits = self.index.find_without(self.collection, query, without, top_k, mode, within=within)
         else:
-            hits = self.index.find(self.collection, query, self.settings.top_k, mode)
+            hits = self.index.find(self.collection, query, top_k, mode, within=within)
         self.timings["search" if mode == "hybrid" else "second_search"] = time.monotonic() - began
         return hits
 

@@ -21,6 +21,7 @@ from .overview import MeshStatus, Overview
 from .reading import read
 from .settings import load
 from .waiter import Waiter, waiter, waiting
+from .within import Within, within_of
 
 if TYPE_CHECKING:
     from .answers import Answer, Event, Round
@@ -120,15 +121,30 @@ class Ragq:
         history: Sequence[Round] = (),
         *,
         stream: Literal[False] = False,
+        within: Within | Sequence[str] | None = None,
         **options: object,
     ) -> Answer: ...
     @overload
     def ask(
-        self, collection: str, question: str, history: Sequence[Round] = (), *, stream: Literal[True], **options: object
+        self,
+        collection: str,
+        question: str,
+        history: Sequence[Round] = (),
+        *,
+        stream: Literal[True],
+        within: Within | Sequence[str] | None = None,
+        **options: object,
     ) -> Events: ...
 
     def ask(
-        self, collection: str, question: str, history: Sequence[Round] = (), *, stream: bool = False, **options: object
+        self,
+        collection: str,
+        question: str,
+        history: Sequence[Round] = (),
+        *,
+        stream: bool = False,
+        within: Within | Sequence[str] | None = None,
+        **options: object,
     ) -> Answer | Events:
         """Answer a question from a collection, with citations.
 
@@ -137,6 +153,7 @@ class Ragq:
             question: in any language that the embedding model knows.
             history: earlier rounds; the last ``rounds`` of them count.
             stream: yield events (Rewritten, Sources, Decision, Delta, Answer) instead of the answer alone.
+            within: answer from these documents only: names, ids and patterns such as ``reports/*.pdf``, or a `Within`.
             options: fields of ``ask`` in ragq.yml, such as ``answer="written"`` or ``mode="helpful"``.
 
         Raises:
@@ -147,7 +164,7 @@ class Ragq:
         from . import rag
 
         settings = self._ask_settings(options)
-        events = rag.ask(self.llm, self.index, settings, collection, question, history)
+        events = rag.ask(self.llm, self.index, settings, collection, question, history, within_of(within))
         return Events(events) if stream else rag.last(events)
 
     def _ask_settings(self, options: dict[str, object]) -> Ask:

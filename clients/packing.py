@@ -180,12 +180,15 @@ def _refused(value: object, _buffers: list[Buffer], _depth: int) -> object:
 
 
 def _fields_out(kind: Any) -> Writer:
-    names = [f.name for f in fields(kind) if f.init]
+    # A field that came with a later release is no obstacle to a receiver of an earlier one as long as it is nothing.
+    names = [(f.name, f.default is None) for f in fields(kind) if f.init]
 
     def write(message: object, buffers: list[Buffer], depth: int) -> object:
         found = {}
-        for name in names:
+        for name, is_optional in names:
             value = getattr(message, name)
+            if value is None and is_optional:
+                continue
             found[name] = value if type(value) in _AS_IT_IS else plain(value, buffers, depth)
         return found
 

@@ -17,6 +17,7 @@ from .index import Hit, IndexClient
 from .llm import LLMClient, ModelInfo, Sentence
 from .looking import Looking
 from .support import backing
+from .within import Within
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
 WRONG_MARKER = re.compile(r" ?\[(\d{1,3})\]")
@@ -65,7 +66,13 @@ class _Asking:
 
 
 def ask(
-    llm: LLMClient, index: IndexClient, settings: Ask, collection: str, question: str, history: Sequence[Round]
+    llm: LLMClient,
+    index: IndexClient,
+    settings: Ask,
+    collection: str,
+    question: str,
+    history: Sequence[Round],
+    within: Within | None = None,
 ) -> Generator[Event, None, None]:
     """Answer a question; events as they happen, the Answer last.
 
@@ -76,19 +83,21 @@ def ask(
     if not question.strip():
         raise BadRequest("the question is empty")
     rounds = list(history)[-settings.rounds :] if settings.rounds else []
-    asking = _Asking(Looking(llm, index, settings, collection), question, rounds, standalone(question, rounds))
+    looking = Looking(llm, index, settings, collection, within=within)
+    asking = _Asking(looking, question, rounds, standalone(question, rounds))
     if asking.query != question:
         yield Rewritten(asking.query)
     gate, notes = asking.looking.gate()
     look = asking.looking.look(asking.query, gate)
     hits, decision = look.hits.hits, look.decision
-    asking.notes += [*notes, *look.hits.notes]
+    limit = [f"only these documents were searched: {within}"] if within else []
+    asking.notes += [*notes, *limit, *look.hits.notes]
     yield Sources(hits, list(asking.notes))
     yield decision
     may_answer = decision.route != "absent" or settings.mode == "helpful" or settings.anyway
     writer = _writer(asking) if may_answer else None
     if decision.route == "absent" and writer is None and not (settings.anyway and hits):
-        text = wording.absent(collection, question, hits, decision, settings)
+        text = wording.absent(collection, question, hits, decision, settings, is_limited=within is not None)
         yield Delta(text)
         yield asking.answer(text, "none", [], decision)
         return

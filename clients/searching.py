@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from .within import Within
+
 Mode = Literal["dense", "keyword", "hybrid"]
 HitScore = Literal["similarity", "bm25", "rrf", "fused", "probability"]
 
@@ -21,6 +23,8 @@ class Search:
         vector: float32 [dim] of the caller's own, instead of embedding ``query``.
         copies: chunks of equal text below equal headings are one find; how many of them may be among the hits.
         without: ids of documents that the collection is to lack for this search.
+        within: the documents to search; None for all. It is decided before the best are, so that ``top_k`` are found
+            where there are as many. A service that does not know the field refuses the call.
     """
 
     collection: str
@@ -31,6 +35,7 @@ class Search:
     vector: np.ndarray | None = None
     copies: int = 1
     without: list[str] = field(default_factory=list)
+    within: Within | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,27 +26,26 @@ BRIEF = {
 }
 ABSENT: dict[Cause, dict[str, str]] = {
     "irrelevant": {
-        "en": "This is not in the collection “{collection}”. {count} passages were found, and none is about it: the "
+        "en": "This is not in {place}. {count} passages were found, and none is about it: the "
         "closest is in {document}; confidence {confidence:.2f}, and {threshold:.2f} is needed to answer. Documents "
         "about it would have to be added.",
-        "zh": "知识库“{collection}”里没有这个问题的答案。找到 {count} 段，但都不相关：最接近的段落来自 {document}；"
+        "zh": "{place}里没有这个问题的答案。找到 {count} 段，但都不相关：最接近的段落来自 {document}；"
         "置信度 {confidence:.2f}，回答需要 {threshold:.2f}。请补充相关的文档。",
     },
     "unsure": {
-        "en": "This is not in the collection “{collection}” as far as can be told. Possibly related: {documents}; "
+        "en": "This is not in {place} as far as can be told. Possibly related: {documents}; "
         "confidence {confidence:.2f}, and {threshold:.2f} is needed to answer.",
-        "zh": "知识库“{collection}”里没有这个问题的答案，至少没有可靠的依据。可能相关：{documents}；"
+        "zh": "{place}里没有这个问题的答案，至少没有可靠的依据。可能相关：{documents}；"
         "置信度 {confidence:.2f}，回答需要 {threshold:.2f}。",
     },
     "incomplete": {
-        "en": "Whether this is in the collection “{collection}” cannot be said now: a part of the search failed. The "
+        "en": "Whether this is in {place} cannot be said now: a part of the search failed. The "
         "closest passage that it found is in {document}; please ask again later.",
-        "zh": "现在无法判断知识库“{collection}”里有没有答案：检索的一部分失败了。"
-        "找到的最接近的段落来自 {document}；请稍后再问。",
+        "zh": "现在无法判断{place}里有没有答案：检索的一部分失败了。找到的最接近的段落来自 {document}；请稍后再问。",
     },
     "nothing": {
-        "en": "This is not in the collection “{collection}”: the search found nothing.",
-        "zh": "知识库“{collection}”里没有这个问题的答案：没有召回任何内容。",
+        "en": "This is not in {place}: the search found nothing.",
+        "zh": "{place}里没有这个问题的答案：没有召回任何内容。",
     },
     "pending": {
         "en": "The collection “{collection}” has no passages yet: {pending} documents are not ready. Please ask again "
@@ -58,6 +57,8 @@ ABSENT: dict[Cause, dict[str, str]] = {
         "zh": "知识库“{collection}”是空的：请先添加文档。",
     },
 }
+PLACE = {"en": "the collection “{collection}”", "zh": "知识库“{collection}”"}
+CHOSEN = {"en": "the chosen documents of the collection “{collection}”", "zh": "知识库“{collection}”选定的文档"}
 NONE = {"en": "", "zh": ""}
 PENDING = {"en": " {pending} documents are not ready yet.", "zh": "另有 {pending} 篇文档尚未就绪。"}
 MAX_RELATED = 3
@@ -70,8 +71,25 @@ def language(question: str, settings: Ask) -> str:
     return "zh" if is_cjk(question) else "en"
 
 
-def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decision, settings: Ask) -> str:
-    """What to say when the collection lacks the answer, and why; or what the settings say instead."""
+def absent(
+    collection: str,
+    question: str,
+    hits: Sequence[Hit],
+    decision: Decision,
+    settings: Ask,
+    *,
+    is_limited: bool = False,
+) -> str:
+    """What to say when the collection lacks the answer, and why; or what the settings say instead.
+
+    Args:
+        collection: its name.
+        question: its language is answered in.
+        hits: what was found.
+        decision: why there is no answer.
+        settings: how questions are answered.
+        is_limited: some of the documents were searched, so nothing is said of the others.
+    """
     if settings.absent:
         return settings.absent
     is_known = hits or decision.cause in ("empty", "pending")
@@ -79,8 +97,10 @@ def absent(collection: str, question: str, hits: Sequence[Hit], decision: Decisi
     more = PENDING if decision.num_pending and decision.cause != "pending" else NONE
     spoken = language(question, settings)
     names = list(dict.fromkeys(hit.document for hit in hits))
+    place = (CHOSEN if is_limited else PLACE)[spoken].format(collection=collection)
     return (words[spoken] + more[spoken]).format(
         collection=collection,
+        place=place,
         count=len(hits),
         document=names[0] if names else "",
         documents=", ".join(names[:MAX_RELATED]),

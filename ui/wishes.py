@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from clients.asking import Ask, AskOptions
 from clients.errors import BadRequest
@@ -14,6 +15,8 @@ MAX_ADDRESS_CHARS = 4000
 def address_of(wishes: AskOptions) -> str:
     """The wishes as one value of the page's address; empty when nothing is wished."""
     given = wishes.given()
+    if wishes.within is not None:
+        given["within"] = {name: words for name, words in asdict(wishes.within).items() if words}
     return json.dumps(given, ensure_ascii=False, separators=(",", ":")) if given else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,8 @@ WHERE c.entry = ? AND c.is_enabled AND d.collection_id = ? AND d.status IN ('rea
 # CROSS JOIN keeps the order of the tables: an entry's chunks are read newest first, and no more of them than needed.
 SEARCHED = """chunks c CROSS JOIN documents d ON d.id = c.document_id
 WHERE c.entry = w.value AND c.is_enabled AND d.collection_id = :shelf AND d.status = 'ready'
-AND c.document_id NOT IN (SELECT value FROM json_each(:without))"""
+AND c.document_id NOT IN (SELECT value FROM json_each(:without))
+AND (:is_open OR is_within(c.document_id))"""
 NEWEST = f"""SELECT c.*, d.name AS document, d.source FROM json_each(:ids) w
 JOIN chunks c ON c.key = (SELECT c.key FROM {SEARCHED} ORDER BY c.key DESC LIMIT 1)
 JOIN documents d ON d.id = c.document_id"""  # noqa: S608 - made of the constants above
@@ -30,6 +31,8 @@ COPIES = f"""SELECT c.*, d.name AS document, d.source,
 (SELECT count(*) FROM (SELECT 1 FROM {SEARCHED} LIMIT {MAX_COUNTED})) AS num_copies
 FROM json_each(:ids) w JOIN chunks c ON c.key IN (SELECT c.key FROM {SEARCHED} ORDER BY c.key DESC LIMIT :limit)
 JOIN documents d ON d.id = c.document_id ORDER BY c.key DESC"""  # noqa: S608 - made of the constants above
+OF_DOCUMENTS = """SELECT c.entry FROM json_each(:documents) w CROSS JOIN chunks c ON c.document_id = w.value
+WHERE c.is_enabled"""
 EMBEDDED = """SELECT w.value AS entry, c.text, c.heading, v.vector FROM json_each(:ids) w JOIN chunks c ON c.key = (
     SELECT c.key FROM chunks c CROSS JOIN vectors v ON v.chunk_key = c.key AND v.generation = :generation
     CROSS JOIN documents d ON d.id = c.document_id
@@ -132,27 +135,45 @@ class Entries:
             content = content_of(row["text"], row["heading"])
             yield Entry(row["entry"], content, np.frombuffer(row["vector"], np.float32))
 
-    def found(self, collection_id: int, ids: Iterable[str], without: Sequence[str] = ()) -> dict[str, Found]:
+    def of_documents(self, documents: Collection[str]) -> list[str]:
+        """Ids of the entries that searches may find in documents that are ready; each once."""
+        rows = self._database.read().execute(OF_DOCUMENTS, {"documents": json.dumps(list(documents))})
+        return list(dict.fromkeys(row[0] for row in rows))
+
+    def found(
+        self,
+        collection_id: int,
+        ids: Iterable[str],
+        without: Sequence[str] = (),
+        within: Collection[str] | None = None,
+    ) -> dict[str, Found]:
         """The newest chunk of each entry that searches may find, not counted; entries without any are left out.
 
         Args:
             collection_id: the collection's number.
             ids: of the entries.
             without: chunks of these documents do not count.
+            within: only chunks of these documents count; None for all.
         """
-        given = {"shelf": collection_id, "ids": json.dumps(list(ids)), "without": json.dumps(list(without))}
-        rows = self._database.read().execute(NEWEST, given)
+        with self._database.limited(within or ()) as read:
+            rows = read.execute(NEWEST, _given(collection_id, ids, without, within)).fetchall()
         return {
             row["entry"]: Found(chunk_of(row), row["document"], source=row["source"], parent=row["parent"])
             for row in rows
         }
 
     def copies(
-        self, collection_id: int, ids: Iterable[str], limit: int, without: Sequence[str] = ()
+        self,
+        collection_id: int,
+        ids: Iterable[str],
+        limit: int,
+        without: Sequence[str] = (),
+        within: Collection[str] | None = None,
     ) -> dict[str, list[Found]]:
         """As found, the newest chunks of each entry up to ``limit``, and how many there are."""
-        given = {"shelf": collection_id, "ids": json.dumps(list(ids)), "without": json.dumps(list(without))}
-        rows = self._database.read().execute(COPIES, {**given, "limit": limit})
+        given = {**_given(collection_id, ids, without, within), "limit": limit}
+        with self._database.limited(within or ()) as read:
+            rows = read.execute(COPIES, given).fetchall()
         found: dict[str, list[Found]] = {}
         for row in rows:
             found.setdefault(row["entry"], []).append(
@@ -191,6 +212,13 @@ class Entries:
         with self._database.write() as tx:
             tx.executemany(drop, [(collection_id, id_) for id_ in gone])
             tx.executemany(f"{drop} AND EXISTS ({IN_USE})", [(collection_id, id_, id_, collection_id) for id_ in left])
+
+
+def _given(
+    collection_id: int, ids: Iterable[str], without: Sequence[str], within: Collection[str] | None
+) -> dict[str, object]:
+    asked, less = json.dumps(list(ids)), json.dumps(list(without))
+    return {"shelf": collection_id, "ids": asked, "without": less, "is_open": within is None}
 
 
 def distinct(chunks: Iterable[Stored]) -> list[Entry]:

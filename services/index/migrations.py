@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .triggers import NUMBERED
+from .triggers import DESCRIBED, NUMBERED
 
 FIRST = """
 CREATE TABLE collections (
@@ -179,4 +179,5 @@ MIGRATIONS = (
     FOLLOWED,
     KINDS,
     TRIALS,
+    DESCRIBED,
 )

@@ -19,6 +19,7 @@ from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
 from .reranking import MAX_CANDIDATES, Reranking, Trail
+from .scopes import Scope, Scopes
 from .stores.base import VectorStore
 
 MAX_TOP_K = 1000
@@ -40,6 +41,7 @@ class Searcher:
         self._llm = llm
         self._reranking = Reranking(llm, clock)
         self._families = Families(catalog.database)
+        self._scopes = Scopes(catalog.database, catalog.documents.entries)
 
     def search(self, request: Search, call: Call) -> Hits:
         """Find chunks, best first.
@@ -50,10 +52,10 @@ class Searcher:
             RagqError: in dense mode, when the question cannot be embedded; hybrid goes on with words.
         """
         _check(request)
-        shelf, trail = self._looked(request, call)
-        return self._answer(shelf, request, trail, call)
+        shelf, scope, trail = self._looked(request, call)
+        return self._answer(shelf, scope, request, trail, call)
 
-    def _looked(self, request: Search, call: Call) -> tuple[Shelf, Trail]:
+    def _looked(self, request: Search, call: Call) -> tuple[Shelf, Scope, Trail]:
         """What each signal finds, by a question and vectors of one model.
 
         The vectors may be replaced by those of another model at any moment (see `services.index.shadows`): then the
@@ -63,34 +65,37 @@ class Searcher:
         while True:
             tries -= 1
             shelf, trail = self._catalog.shelf(request.collection), Trail()
+            scope = self._scopes.of(shelf.id, request.within)
             try:
-                self._look(shelf, request, trail, call)
+                self._look(shelf, scope, request, trail, call)
             except RagqError:
                 if not tries or self._catalog.shelf_of(shelf.id) == shelf:
                     raise
             else:
                 if not tries or self._catalog.shelf_of(shelf.id) == shelf:
-                    return shelf, trail
+                    return shelf, scope, trail
 
-    def _look(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> None:
-        depth = 2 * max(request.top_k, DEPTH if request.mode == "hybrid" else MAX_CANDIDATES if request.rerank else 0)
-        vector = (
-            self._nearest(shelf, request, depth, trail, call) if request.mode != "keyword" and shelf.dimension else None
-        )
+    def _look(self, shelf: Shelf, scope: Scope, request: Search, trail: Trail, call: Call) -> None:
+        trail.notes += scope.notes
+        if scope.is_empty:
+            return
+        vector = None
+        if request.mode != "keyword" and shelf.dimension:
+            vector = self._nearest(shelf, scope, request, trail, call)
         if request.mode != "dense" and request.query.strip():
             call.check()
             with trail.timed("keyword"):
-                trail.signals["keyword"] = self._matching(shelf, request.query, depth)
+                trail.signals["keyword"] = self._matching(shelf, request.query, _depth(request), scope.entries)
         if vector is not None and len(trail.signals) > 1:
             self._complete(shelf, request, vector, trail)
 
-    def _nearest(self, shelf: Shelf, request: Search, depth: int, trail: Trail, call: Call) -> np.ndarray | None:
+    def _nearest(self, shelf: Shelf, scope: Scope, request: Search, trail: Trail, call: Call) -> np.ndarray | None:
         """Search by vectors; the question's vector, or None when hybrid search has to do without."""
         try:
             with trail.timed("embed"):
                 vector = self._vector(shelf, request, call)
             with trail.timed("dense"):
-                trail.signals["dense"] = self._near(shelf, vector, depth)
+                trail.signals["dense"] = self._near(shelf, vector, _depth(request), scope.entries)
         except RagqError as error:
             if request.mode == "dense" or request.vector is not None:
                 raise
@@ -123,9 +128,9 @@ class Searcher:
         check_model(shelf, shelf.model, vector.shape[1])
         return vector
 
-    def _answer(self, shelf: Shelf, request: Search, trail: Trail, call: Call) -> Hits:
+    def _answer(self, shelf: Shelf, scope: Scope, request: Search, trail: Trail, call: Call) -> Hits:
         entries, candidates = self._catalog.documents.entries, {id_ for s in trail.signals.values() for id_ in s}
-        known = entries.found(shelf.id, candidates, request.without)
+        known = entries.found(shelf.id, candidates, request.without, scope.documents)
         for name, scores in trail.signals.items():
             trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
         order, kind = _order(request, trail.signals)
@@ -134,7 +139,8 @@ class Searcher:
             with trail.timed("rerank"):
                 order, kind = self._reranking.apply(request, order, kind, known, trail, call)
         best = list(one_of_each(order, known).items())[: request.top_k]
-        copies = entries.copies(shelf.id, [id_ for id_, _ in best], request.copies, request.without)
+        chosen = [id_ for id_, _ in best]
+        copies = entries.copies(shelf.id, chosen, request.copies, request.without, scope.documents)
         hits = self._families.widened(_hits(best, kind, copies, trail.signals))[: request.top_k]
         model = shelf.model if "dense" in trail.signals else ""
         return Hits(hits, trail.timings, self._coverage(shelf, request.query, hits), trail.notes, model)
@@ -162,6 +168,11 @@ def _check(request: Search) -> None:
         raise BadRequest("the query is empty")
     if len(request.query) > MAX_QUERY_CHARS:
         raise BadRequest(f"the query has {len(request.query)} characters; the limit is {MAX_QUERY_CHARS}")
+
+
+def _depth(request: Search) -> int:
+    """How many each signal is asked for: more than are wanted, because what it ranks alone may be far down."""
+    return 2 * max(request.top_k, DEPTH if request.mode == "hybrid" else MAX_CANDIDATES if request.rerank else 0)
 
 
 def _order(request: Search, signals: Signals) -> tuple[dict[str, float], HitScore]:

@@ -28,3 +28,8 @@ BEGIN INSERT INTO changes SELECT collection_id, 1 FROM documents WHERE id = old.
 CREATE TRIGGER entry_was_swept AFTER DELETE ON stale_entries
 BEGIN INSERT INTO changes VALUES (old.collection_id, 1) ON CONFLICT DO UPDATE SET number = number + 1; END;
 """
+# What a search may be limited by counts too.
+DESCRIBED = """
+CREATE TRIGGER document_described AFTER UPDATE OF name, media_type, source ON documents WHEN new.status = 'ready'
+BEGIN INSERT INTO changes VALUES (new.collection_id, 1) ON CONFLICT DO UPDATE SET number = number + 1; END;
+"""

@@ -50,6 +50,18 @@ def test_search_and_ask_find_the_passage(toy_mesh: LiveMesh, notes: str) -> None
     assert asked.stdout.startswith("The wing gives lift to the plane. [1]\n\n[1] ")
 
 
+def test_search_and_ask_look_into_some_documents_only(toy_mesh: LiveMesh, notes: str) -> None:
+    found = json.loads(toy_mesh.run("search", "wing lift", "-c", notes, "--in", "*.txt", "--json").stdout)
+    assert [Path(hit["document"]).name for hit in found["hits"]] == ["尾翼.txt"]
+    found = json.loads(toy_mesh.run("search", "wing lift", "-c", notes, "--kind", "md", "--json").stdout)
+    assert [Path(hit["document"]).name for hit in found["hits"]] == ["wings.md"]
+    asked = toy_mesh.run("ask", "what gives lift to the plane?", "-c", notes, "--in", "*wings.md")
+    assert asked.stdout.startswith("The wing gives lift to the plane. [1]\n\n[1] ")
+    nothing = toy_mesh.run("ask", "what gives lift to the plane?", "-c", notes, "--in", "gone.pdf")
+    assert "This is not in the chosen documents" in nothing.stdout
+    assert "the collection has no document 'gone.pdf'" in nothing.stderr
+
+
 def test_a_chunk_is_changed_and_found_by_its_new_words(toy_mesh: LiveMesh, tmp_path: Path) -> None:
     (tmp_path / "kites.txt").write_text("Kites fly on strings. Drums make noise.")
     assert toy_mesh.run("add", str(tmp_path / "kites.txt"), "-c", "cli-edited").returncode == 0

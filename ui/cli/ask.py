@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from clients.answers import Answer, Decision, Delta, Event, Rewritten, Round
-from clients.index import Hit
+from clients.index import Hit, Within
 from ui.exchanges import Exchange, told, turn_of
 
 from . import show
-from .options import collection_option, json_option, trace_option
+from .options import collection_option, json_option, trace_option, within_options
 from .session import Session
 
 TIMEOUT_S = 120.0
@@ -21,6 +21,7 @@ TIMEOUT_S = 120.0
 @click.command()
 @click.argument("question")
 @collection_option
+@within_options
 @click.option(
     "--answer", type=click.Choice(["auto", "extractive", "written"]), help="Quote sentences, or let the model write."
 )
@@ -39,6 +40,7 @@ def ask(
     anyway: bool,
     chat: str | None,
     as_json: bool,
+    within: Within | None,
 ) -> None:
     """Answer a question from a collection, with citations.
 
@@ -49,7 +51,7 @@ def ask(
     with session.mesh(TIMEOUT_S) as mesh:
         history = [Round(turn.question, turn.answer) for turn in mesh.index.chat(chat)] if chat else []
         exchange = Exchange(question, collection, created_at=time.time())
-        for event in mesh.ask(collection, question, history, stream=True, **options):
+        for event in mesh.ask(collection, question, history, stream=True, within=within, **options):
             exchange = told(exchange, [event])
             if not as_json:
                 _show(event)

@@ -15,6 +15,7 @@ from clients.errors import BadRequest
 from clients.index import Mode
 from clients.trace import Span, traced
 from clients.waterfall import waterfall
+from clients.within import Within
 
 MAX_HITS = 1000
 
@@ -30,6 +31,27 @@ mode_option = click.option(
 top_k_option = click.option(
     "--top-k", type=click.IntRange(1, MAX_HITS), default=10, show_default=True, help="How many at most."
 )
+
+
+def within_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command be limited to some documents; it gets them as ``within``, None for all."""
+
+    @click.option(
+        "--in", "documents", multiple=True, metavar="NAME",
+        help="Only documents of this name or id; * and ? stand for any characters. Repeatable.",
+    )  # fmt: skip
+    @click.option(
+        "--source", "sources", multiple=True, metavar="URL", help="Only pages of this host, or below this URL."
+    )
+    @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only this ending (pdf) or media type.")
+    @wraps(command)
+    def with_within(
+        *args: Any, documents: tuple[str, ...], sources: tuple[str, ...], kinds: tuple[str, ...], **options: Any
+    ) -> None:
+        within = Within(list(documents), list(sources), list(kinds))
+        command(*args, within=within or None, **options)
+
+    return with_within
 
 
 def trace_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from clients.index import Hit, Hits
 
 from . import show
-from .options import collection_option, json_option, mode_option, top_k_option, trace_option
+from .options import collection_option, json_option, mode_option, top_k_option, trace_option, within_options
 from .session import Session
 
 
 @click.command()
 @click.argument("query")
 @collection_option
+@within_options
 @mode_option
 @click.option("--rerank/--no-rerank", default=True, show_default=True, help="Score the first candidates again.")
 @top_k_option
@@ -23,12 +26,10 @@ from .session import Session
 @json_option
 @trace_option
 @click.pass_obj
-def search(
-    session: Session, query: str, collection: str, mode: str, rerank: bool, top_k: int, copies: int, as_json: bool
-) -> None:
+def search(session: Session, /, query: str, collection: str, as_json: bool, **options: Any) -> None:
     """Find passages of a collection; best first. A text that many chunks have is one find."""
     with session.mesh() as mesh:
-        found = mesh.index.find(collection, query, top_k, mode, rerank=rerank, copies=copies)  # type: ignore[arg-type]  # click checked the choice
+        found = mesh.index.find(collection, query, **options)
     if as_json:
         show.document(found)
     else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload
 
 import numpy as np
 
 from clients.errors import BackendError
+
+ID_BYTES = 100  # a text of 32 characters and the place that points to it, in a list and in what was picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Among(Sequence[str]):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
     @overload
     def __getitem__(self, place: int) -> str: ...
 
@@ -62,6 +67,12 @@ class Among(Sequence[str]):
 
     def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
         return self.ids[place]
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the ids take, as far as it is theirs alone, and what was picked for them."""
+        picked = self._picked
+        return ID_BYTES * len(self.ids) + (picked.columns.nbytes if picked else 0)
 
     def picked(self, holder: object, version: int = 0) -> Picked | None:
         """What was picked last, if it was from there and nothing has changed since."""

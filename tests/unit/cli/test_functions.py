@@ -11,6 +11,7 @@ import pytest
 from click.testing import Result
 
 from clients.errors import BadRequest, NotFound
+from clients.index import Within
 from tests.unit.cli.desk import Desk, unreachable
 from ui.cli.comparing import Compared, lesson
 from ui.cli.given import parse_documents, split_label
@@ -36,6 +37,17 @@ def test_search_as_json_keeps_every_signal(ragq: Run, filled: Desk) -> None:
     found = json.loads(ragq("search", "wing", "-c", "docs", "--json").stdout)
     assert found["hits"][0]["scores"] == {"dense": 1.0}
     assert found["coverage"] == 1.0
+
+
+def test_search_and_ask_are_limited_to_documents_sources_and_kinds(ragq: Run, filled: Desk) -> None:
+    limits = ("--in", "a.pdf", "--in", "reports/*", "--source", "example.org", "--kind", "pdf")
+    for command in ("search", "ask"):
+        result = ragq(command, "what gives lift", "-c", "docs", *limits)
+        assert result.exit_code == 0, result.output
+        assert filled.index_side.requests[-1].within == Within(["a.pdf", "reports/*"], ["example.org"], ["pdf"])
+    assert "only these documents were searched: 'a.pdf', 'reports/*'; 'example.org'; 'pdf'" in result.stderr
+    ragq("search", "wing", "-c", "docs")
+    assert filled.index_side.requests[-1].within is None
 
 
 def test_searching_a_collection_that_is_not_there_is_an_error(ragq: Run) -> None:

@@ -33,7 +33,9 @@ def plain(value: Any, buffers: list[Any], depth: int = 0) -> Any:  # noqa: PLR09
         case bytes() | bytearray() | memoryview():
             return bytes(value) if len(value) < INLINE_BYTES else {"__bytes__": _cut(bytes(value), buffers)}
     if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name), buffers, depth + 1) for f in fields(value) if f.init}
+        given = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+        left_out = {f.name for f in fields(value) if f.default is None and getattr(value, f.name) is None}
+        return {name: plain(given[name], buffers, depth + 1) for name in given if name not in left_out}
     raise BadRequest(f"a {type(value).__name__} cannot travel")
 
 

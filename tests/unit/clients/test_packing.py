@@ -185,3 +185,28 @@ def test_malformed_msgpack_is_refused_with_the_reason(raw: bytes, why: str) -> N
 def test_a_body_nested_too_deep_is_refused(depth: int) -> None:
     with pytest.raises(BadRequest, match=r"deeper|StackError|recursion|lists and maps"):
         unpack_raw(Payload(b"\x91" * depth + b"\x80"))
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A message with a field that came later, and one that must be said even if it is nothing."""
+
+    name: str
+    share: float | None
+    limit: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The same message of an earlier release."""
+
+    name: str
+    share: float | None
+
+
+def test_a_field_that_came_later_is_no_obstacle_until_it_is_used() -> None:
+    assert unpack(Former, pack(Present("a", None))) == Former("a", None)
+    assert unpack(Present, pack(Former("a", None))) == Present("a", None)
+    assert unpack(Present, pack(Present("a", None, []))) == Present("a", None, [])
+    with pytest.raises(BadRequest, match="unknown key 'limit'"):
+        unpack(Former, pack(Present("a", None, ["b"])))

@@ -16,6 +16,7 @@ from clients.calibration import Calibration, scorers_of
 from clients.errors import BackendError, BadRequest, ModelNotLoaded, NotFound
 from clients.index import Collection, Documents, Hit, Hits
 from clients.llm import Generation, Message, ModelInfo, Sentence, Token
+from clients.within import Within
 
 WINGS = "The wing gives lift to the plane. It has two flaps."
 TAIL = "The tail gives balance.\nIt carries the rudder."
@@ -49,6 +50,7 @@ class Library:
     num_ready: int = 0
     num_cancelled: int = 0
     model: str = ""
+    limits: list[Within | None] = field(default_factory=list)
 
     def calibrations(self, collection: str) -> list[Calibration]:
         if collection == "gone":
@@ -61,9 +63,10 @@ class Library:
     def documents(self, collection: str, *, status: str, limit: int) -> Documents:
         return Documents([], {"ready": self.num_ready, "cancelled": self.num_cancelled}[status])
 
-    def find(self, collection: str, query: str, top_k: int, mode: str) -> Hits:
+    def find(self, collection: str, query: str, top_k: int, mode: str, *, within: Within | None) -> Hits:
         if collection == "gone":
             raise NotFound("no collection 'gone'")
+        self.limits.append(within)
         self.asked.append((collection, query, top_k, mode))
         return self.keyword if mode == "keyword" else self.hybrid
 
@@ -226,6 +229,27 @@ def test_an_unsure_search_is_tried_again_by_words_and_the_best_of_both_is_answer
     seen = [candidate.chunk_id for candidate in answer.decision.candidates]
     assert seen[:2] == ["kc1", "c1"]
     assert {"second_search", "extract"} <= set(answer.timings)
+
+
+def test_both_searches_are_limited_to_the_documents_that_were_asked_and_the_answer_says_so() -> None:
+    other = Hits([replace(h, chunk_id=f"k{h.chunk_id}") for h in GOOD.hits], coverage=1.0)
+    library, within = Library(POOR, other), Within(["manual.pdf", "reports/*"], kinds=["pdf"])
+    answer = rag.last(rag.ask(Picky(), library, Ask(answer="extractive"), "drones", ABOUT_LIFT, [], within))  # type: ignore[arg-type]
+    assert answer.decision.route == "fallback"
+    assert library.limits == [within, within]
+    assert "only these documents were searched: 'manual.pdf', 'reports/*'; 'pdf'" in answer.notes
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (ABOUT_LIFT, "This is not in the chosen documents of the collection “drones”: the search found nothing."),
+        ("无人机的电池能用多久？", "知识库“drones”选定的文档里没有这个问题的答案：没有召回任何内容。"),
+    ],
+)
+def test_of_documents_that_were_not_asked_nothing_is_claimed(question: str, said: str) -> None:
+    answer = rag.last(rag.ask(Model(), Library(NONE), Ask(), "drones", question, [], Within(["a.pdf"])))  # type: ignore[arg-type]
+    assert (answer.decision.cause, answer.text) == ("nothing", said)
 
 
 def test_without_a_reranker_the_two_searches_take_turns() -> None:
