@@ -7,7 +7,7 @@ Cancelling the task cancels the call at its worker either way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -175,9 +175,13 @@ class AsyncIndex(_Face[IndexClient]):
         rerank: bool = True,
         vector: np.ndarray | None = None,
         within: Within | Sequence[str] | None = None,
+        at_least: Mapping[str, float] | None = None,
     ) -> list[Hit]:
-        """Find chunks; best first; in the documents ``within`` only, where it is given."""
-        return (await self.find(collection, query, top_k, mode, rerank=rerank, vector=vector, within=within)).hits
+        """Find chunks; best first; in the documents ``within`` and with the scores ``at_least`` only."""
+        found = await self.find(
+            collection, query, top_k, mode, rerank=rerank, vector=vector, within=within, at_least=at_least
+        )
+        return found.hits
 
     async def find(  # noqa: PLR0913 - the words of a search
         self,
@@ -191,9 +195,20 @@ class AsyncIndex(_Face[IndexClient]):
         copies: int = 1,
         timeout_s: float | None = None,
         within: Within | Sequence[str] | None = None,
+        at_least: Mapping[str, float] | None = None,
     ) -> Hits:
         """As search, with timings, coverage and notes; up to ``copies`` chunks of equal text are among the hits."""
-        request = Search(collection, query, top_k, mode, rerank, vector, copies, within=within_of(within))
+        request = Search(
+            collection,
+            query,
+            top_k,
+            mode,
+            rerank,
+            vector,
+            copies,
+            within=within_of(within),
+            at_least=dict(at_least or {}),
+        )
         return await self._client.call(SEARCH, request, timeout_s=timeout_s)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -213,6 +213,7 @@ class IndexClient(
         rerank: bool = True,
         vector: np.ndarray | None = None,
         within: Within | Sequence[str] | None = None,
+        at_least: Mapping[str, float] | None = None,
     ) -> list[Hit]:
         """Find chunks; best first.
 
@@ -225,8 +226,12 @@ class IndexClient(
             vector: float32 [dim] of your own, instead of embedding ``query``.
             within: search these documents only: names, ids and patterns such as ``reports/*.pdf``, or a `Within`, which
                 also knows sources and kinds.
+            at_least: the least scores of a hit, by signal (``dense``, ``keyword``, ``rerank``): ``{"dense": 0.8}``.
         """
-        return self.find(collection, query, top_k, mode, rerank=rerank, vector=vector, within=within).hits
+        found = self.find(
+            collection, query, top_k, mode, rerank=rerank, vector=vector, within=within, at_least=at_least
+        )
+        return found.hits
 
     def find(  # noqa: PLR0913 - the words of a search
         self,
@@ -240,9 +245,20 @@ class IndexClient(
         copies: int = 1,
         timeout_s: float | None = None,
         within: Within | Sequence[str] | None = None,
+        at_least: Mapping[str, float] | None = None,
     ) -> Hits:
         """As search, with timings, coverage and notes; up to ``copies`` chunks of equal text are among the hits."""
-        request = Search(collection, query, top_k, mode, rerank, vector, copies, within=within_of(within))
+        request = Search(
+            collection,
+            query,
+            top_k,
+            mode,
+            rerank,
+            vector,
+            copies,
+            within=within_of(within),
+            at_least=dict(at_least or {}),
+        )
         return self._client.call(SEARCH, request, timeout_s=timeout_s)
 
     def find_without(

@@ -25,6 +25,8 @@ class Search:
         without: ids of documents that the collection is to lack for this search.
         within: the documents to search; None for all. It is decided before the best are, so that ``top_k`` are found
             where there are as many. A service that does not know the field refuses the call.
+        at_least: the least scores of a hit, by signal: ``{"dense": 0.8}``. A signal that the search has not, because
+            the reranker is away or the mode leaves it out, limits nothing; a note says so.
     """
 
     collection: str
@@ -36,6 +38,7 @@ class Search:
     copies: int = 1
     without: list[str] = field(default_factory=list)
     within: Within | None = None
+    at_least: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

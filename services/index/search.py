@@ -15,6 +15,7 @@ from .catalog import Catalog, Shelf
 from .embedding import LLM, embed_question
 from .entries import Found
 from .families import Families, one_of_each
+from .floors import above, check_floors, told
 from .fusion import Signals, best_first, fuse, ranks
 from .ingest import check_model
 from .keyword import KeywordIndexes
@@ -134,10 +135,13 @@ class Searcher:
         for name, scores in trail.signals.items():
             trail.signals[name] = {id_: score for id_, score in scores.items() if id_ in known}
         order, kind = _order(request, trail.signals)
+        order = above(order, trail.signals, request.at_least)
         if request.rerank and order:
             call.check()
             with trail.timed("rerank"):
                 order, kind = self._reranking.apply(request, order, kind, known, trail, call)
+            order = above(order, trail.signals, request.at_least)
+        trail.notes += told(order, trail.signals, request.at_least)
         best = list(one_of_each(order, known).items())[: request.top_k]
         chosen = [id_ for id_, _ in best]
         copies = entries.copies(shelf.id, chosen, request.copies, request.without, scope.documents)
@@ -164,6 +168,7 @@ def _check(request: Search) -> None:
         raise BadRequest(f"top_k: 1 to {MAX_TOP_K}")
     if not 1 <= request.copies <= MAX_COPIES:
         raise BadRequest(f"copies: 1 to {MAX_COPIES}")
+    check_floors(request.at_least)
     if not request.query.strip() and (request.vector is None or request.mode == "keyword"):
         raise BadRequest("the query is empty")
     if len(request.query) > MAX_QUERY_CHARS:

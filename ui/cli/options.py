@@ -54,6 +54,28 @@ def within_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_within
 
 
+def floor_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command leave out hits with low scores; it gets the least scores by signal as ``at_least``."""
+
+    @click.option(
+        "--at-least", "floors", multiple=True, metavar="SIGNAL=SCORE",
+        help="Only hits with this score of dense, keyword or rerank. Repeatable.",
+    )  # fmt: skip
+    @wraps(command)
+    def with_floors(*args: Any, floors: tuple[str, ...], **options: Any) -> None:
+        command(*args, at_least=dict(map(_floor, floors)), **options)
+
+    return with_floors
+
+
+def _floor(text: str) -> tuple[str, float]:
+    signal, _, score = text.partition("=")
+    try:
+        return signal.strip(), float(score)
+    except ValueError:
+        raise click.UsageError(f"--at-least {text}: a signal and a number are wanted, such as dense=0.8") from None
+
+
 def trace_option(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command show where its time went; also when it fails."""
 

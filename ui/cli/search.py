@@ -9,7 +9,15 @@ import click
 from clients.index import Hit, Hits
 
 from . import show
-from .options import collection_option, json_option, mode_option, top_k_option, trace_option, within_options
+from .options import (
+    collection_option,
+    floor_option,
+    json_option,
+    mode_option,
+    top_k_option,
+    trace_option,
+    within_options,
+)
 from .session import Session
 
 
@@ -17,6 +25,7 @@ from .session import Session
 @click.argument("query")
 @collection_option
 @within_options
+@floor_option
 @mode_option
 @click.option("--rerank/--no-rerank", default=True, show_default=True, help="Score the first candidates again.")
 @top_k_option

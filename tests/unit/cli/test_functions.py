@@ -50,6 +50,14 @@ def test_search_and_ask_are_limited_to_documents_sources_and_kinds(ragq: Run, fi
     assert filled.index_side.requests[-1].within is None
 
 
+def test_the_least_scores_reach_the_search(ragq: Run, filled: Desk) -> None:
+    ragq("search", "wing", "-c", "docs", "--at-least", "dense=0.25", "--at-least", "rerank=-1")
+    assert filled.index_side.requests[-1].at_least == {"dense": 0.25, "rerank": -1.0}
+    refused = ragq("search", "wing", "-c", "docs", "--at-least", "dense")
+    assert refused.exit_code == 2
+    assert "such as dense=0.8" in refused.output
+
+
 def test_searching_a_collection_that_is_not_there_is_an_error(ragq: Run) -> None:
     assert isinstance(ragq("search", "x", "-c", "none").exception, NotFound)
 
