@@ -27,6 +27,8 @@ class Ask:
         anyway: answer even where the collection lacks the answer; such an answer is marked as not grounded.
         instructions: what a model that writes is told beside its rules, such as a role or a tone.
         absent: what is said where the collection lacks the answer; empty says why, in ragq's words.
+        opener: what the page says before the first question; a line in square brackets is a question to click on.
+        show_sources: let readers of the page see and open the passages that an answer comes from.
         temperature: of a written answer; 0 takes the likeliest word each time.
         presence_penalty, frequency_penalty: -2 to 2; above 0 a written answer repeats itself less.
     """
@@ -42,6 +44,8 @@ class Ask:
     anyway: bool = False
     instructions: str = ""
     absent: str = ""
+    opener: str = ""
+    show_sources: bool = True
     max_tokens: int = 384
     temperature: float = 0.0
     presence_penalty: float = 0.0

@@ -9,7 +9,7 @@ import streamlit as st
 
 from clients.errors import ConfigError, RagqError
 from clients.index import Collection
-from ui import session
+from ui import manners, session
 from ui.labels import LANGUAGES, Labels, language_of
 from ui.parts.banner import banner, defect, failure
 from ui.prose import escaped
@@ -138,6 +138,7 @@ def _switch_language() -> None:
 def _keep_in_url() -> None:
     tab = session.tab()
     session.write_url(collection=tab.collection, chat=tab.chat_id, ask=address_of(tab.wishes))
+    session.write_url(look=manners.address_of(tab.manners))
     session.write_url(history="" if tab.remembers else session.NOT_KEPT)
     if tab.written.get("lang"):
         session.write_url(lang=tab.language)

@@ -16,8 +16,10 @@ from clients.mesh import Ragq
 from clients.status import ServiceStatus
 from clients.web import WebResult
 
+from . import manners
 from .desk import Desk
 from .labels import LANGUAGES, Labels, Language, language_of
+from .manners import Manners
 from .prose import escaped
 from .trials import Finds, Trial
 from .views.collections import chosen
@@ -46,7 +48,8 @@ class Tab:
         written: the URL's values as this tab last wrote them.
         trial, finds: what is tried on the page of retrieval tests, and what was found; None before the first visit.
         remembers: whether what is tried there is kept.
-        wishes, num_wishes: how questions are to be answered; a new number gives the fields back their defaults.
+        wishes, manners, num_wishes: how questions are to be answered, and the answers shown; a new number gives the
+            fields back their defaults.
     """
 
     language: Language = "en"
@@ -62,6 +65,7 @@ class Tab:
     finds: Finds = field(default_factory=Finds)
     remembers: bool = True
     wishes: AskOptions = field(default_factory=AskOptions)
+    manners: Manners = field(default_factory=Manners)
     num_wishes: int = 0
 
 
@@ -95,6 +99,8 @@ def read_url() -> None:
     held.chat_id = synced(held.chat_id, held.written.get("chat", ""), st.query_params.get("chat", ""))
     wished = synced(address_of(held.wishes), held.written.get("ask", ""), st.query_params.get("ask", ""))
     held.wishes = wishes_of(wished)
+    shown = synced(manners.address_of(held.manners), held.written.get("look", ""), st.query_params.get("look", ""))
+    held.manners = manners.manners_of(shown)
     trace = "" if held.remembers else NOT_KEPT
     kept = synced(trace, held.written.get("history", ""), st.query_params.get("history", ""))
     held.remembers = kept != NOT_KEPT

@@ -9,8 +9,9 @@ from typing import Any
 import streamlit as st
 
 from clients.asking import Ask, AskOptions
-from ui import session
+from ui import manners, session
 from ui.labels import Labels
+from ui.manners import Manners
 from ui.prose import escaped
 from ui.wishes import differing
 
@@ -24,14 +25,15 @@ MAX_CHARS = 1000
 def wishes(words: Labels) -> None:
     """Let a person set how questions are answered; what is set stands in the tab and the address at once."""
     tab, settings = session.tab(), session.desk().mesh.config.ask
-    changed = len(tab.wishes.given())
+    changed = len(tab.wishes.given()) + len(tab.manners.given())
     title = words("wishes.title_changed", count=changed) if changed else words("wishes.title")
     with st.popover(escaped(title), icon=":material/tune:", width="stretch", key="wishes"):
         st.caption(escaped(words("wishes.about")))
         chosen = _chosen(_held(settings, tab.wishes), words, tab.num_wishes)
+        shown = _shown(settings, tab.manners, words, tab.num_wishes)
         st.button(words("wishes.reset"), key="wishes-reset", type="tertiary", icon=":material/undo:", on_click=_reset)
-    tab.wishes = differing(settings, chosen)
-    if len(tab.wishes.given()) != changed:
+    tab.wishes, tab.manners = differing(settings, chosen), manners.differing(settings, shown)
+    if len(tab.wishes.given()) + len(tab.manners.given()) != changed:
         st.rerun()
 
 
@@ -42,7 +44,7 @@ def _held(settings: Ask, own: AskOptions) -> Ask:
 
 def _reset() -> None:
     tab = session.tab()
-    tab.wishes = AskOptions()
+    tab.wishes, tab.manners = AskOptions(), Manners()
     tab.num_wishes += 1
 
 
@@ -76,6 +78,18 @@ def _chosen(held: Ask, words: Labels, number: int) -> AskOptions:
         ),
         presence_penalty=_penalty("presence_penalty", held.presence_penalty, key("presence"), words),
         frequency_penalty=_penalty("frequency_penalty", held.frequency_penalty, key("frequency"), words),
+    )  # fmt: skip
+
+
+def _shown(settings: Ask, held: Manners, words: Labels, number: int) -> Manners:
+    """How the page is to present the chat."""
+    opener = settings.opener if held.opener is None else held.opener
+    return Manners(
+        opener=_text("opener", opener, f"wish-{number}-opener", words),
+        show_sources=st.toggle(
+            words("wishes.show_sources"), held.shows_sources(settings), key=f"wish-{number}-show_sources",
+            help=words("wishes.show_sources_help"),
+        ),
     )  # fmt: skip
 
 

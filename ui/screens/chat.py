@@ -6,27 +6,27 @@ from functools import partial
 
 import streamlit as st
 
-from clients.errors import RagqError
-from clients.index import Chat, Collection
+from clients.index import Collection
 from ui import session
 from ui.desk import new_chat_id
 from ui.exchanges import Exchange
 from ui.labels import Labels
+from ui.manners import Opening
 from ui.parts.banner import failure
+from ui.parts.chats import chats
 from ui.parts.drawer import drawer
 from ui.parts.feedback import feedback
 from ui.parts.prose import prose
-from ui.parts.wishes import wishes
 from ui.prose import escaped, shortened
 from ui.questions import SUGGESTIONS
 from ui.runs import Run
 from ui.views import chat as view
+from ui.views.bare import bare
 from ui.views.collections import SAMPLE, title_of
 from ui.views.decision import absent_reason
 from ui.views.passage import Target
 
 EVERY_S = 0.25
-MAX_CHATS = 15
 PULL = "ragq models pull better"
 CONNECT = """llm:
   generate:
@@ -41,9 +41,13 @@ def page() -> None:
     collection = session.collection()
     run = session.desk().current(tab.chat_id)
     exchanges = session.desk().exchanges(tab.chat_id)
-    _chats(words)
+    chats(words)
+    opening = tab.manners.opening(session.desk().mesh.config.ask)
+    if opening.text:
+        with _answer_bubble():
+            st.text(opening.text)
     if not exchanges and run is None:
-        _greeting(collection, words)
+        _greeting(collection, opening, words)
     for i, exchange in enumerate(exchanges):
         _question(exchange)
         with _answer_bubble():
@@ -59,18 +63,23 @@ def page() -> None:
 # -- before the first question -----------------------------------------------------------------------
 
 
-def _greeting(collection: Collection | None, words: Labels) -> None:
+def _greeting(collection: Collection | None, opening: Opening, words: Labels) -> None:
     if collection is None:
         _teach(words("chat.no_collection"), words("chat.no_collection_text"), words)
     elif not collection.num_documents:
         _teach(words("chat.empty", title=title_of(collection)), words("chat.empty_text"), words)
     else:
-        st.header(words("chat.greeting"), anchor=False)
+        if not opening.text:
+            st.header(words("chat.greeting"), anchor=False)
         about = words(
             "chat.about", title=title_of(collection), documents=collection.num_documents, chunks=collection.num_chunks
         )
-        st.caption(escaped(about))
-        _suggestions(collection, words)
+        st.caption(escaped(f"{about} {words('chat.numbers')}" if _shows_sources() else about))
+        for i, question in enumerate(opening.questions):
+            ask = session.on_click(partial(_ask, question, collection.name))
+            st.button(escaped(question), key=f"open-{i}", icon=":material/chat_bubble:", on_click=ask)
+        if not opening.questions:
+            _suggestions(collection, words)
 
 
 def _teach(title: str, text: str, words: Labels) -> None:
@@ -145,7 +154,7 @@ def _follow(chat_id: str) -> None:
         return
     exchange = run.exchange
     if exchange.text:
-        prose(view.said(exchange, words).blocks, key=f"{chat_id}-growing", is_growing=True)
+        prose(_said(exchange, words).blocks, key=f"{chat_id}-growing", is_growing=True)
     else:
         st.caption(view.progress(exchange, words))
     st.button(words("chat.stop"), icon=":material/stop_circle:", key="stop", on_click=partial(runs.stop, chat_id))
@@ -163,8 +172,17 @@ def _answer_bubble() -> st.delta_generator.DeltaGenerator:
     return st.chat_message("assistant", avatar=":material/auto_stories:")
 
 
-def _answer(exchange: Exchange, key: str, words: Labels) -> None:
+def _shows_sources() -> bool:
+    return session.tab().manners.shows_sources(session.desk().mesh.config.ask)
+
+
+def _said(exchange: Exchange, words: Labels) -> view.Said:
     said = view.said(exchange, words)
+    return said if _shows_sources() else bare(said)
+
+
+def _answer(exchange: Exchange, key: str, words: Labels) -> None:
+    said = _said(exchange, words)
     if said.how == "absent":
         _absent(exchange, said, key, words)
     else:
@@ -172,6 +190,8 @@ def _answer(exchange: Exchange, key: str, words: Labels) -> None:
         _sources(said, key)
         _footnote(said, key, words)
     feedback(exchange, key, words)
+    if not _shows_sources():
+        return
     with st.expander(words("why.title"), type="compact"):
         _text(view.why(exchange, words), f"{key}-why")
 
@@ -223,68 +243,6 @@ def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> Non
 
 def _open(target: Target) -> None:
     session.tab().opened = target
-
-
-# -- earlier chats -----------------------------------------------------------------------------------
-
-
-def _chats(words: Labels) -> None:
-    with st.sidebar:
-        is_fresh = not session.tab().chat_id
-        st.button(
-            words("chat.new"),
-            icon=":material/add_comment:",
-            key="new-chat",
-            on_click=_new,
-            disabled=is_fresh,
-            width="stretch",
-        )
-        wishes(words)
-        try:
-            chats = session.desk().mesh.index.chats()[:MAX_CHATS]
-        except RagqError:  # the page itself says that the Index service is away
-            return
-        if chats:
-            st.caption(words("chat.earlier"))
-        with st.container(key="side-chats"):
-            for chat in chats:
-                _chat(chat, words)
-
-
-def _chat(chat: Chat, words: Labels) -> None:
-    title = escaped(shortened(chat.title, 24))
-    if chat.id == session.tab().chat_id:
-        title = f"**{title}**"
-    left, right = st.columns([6, 1], gap="small", vertical_alignment="center")
-    left.button(
-        title, key=f"chat-{chat.id}", type="tertiary", on_click=partial(_resume, chat), help=escaped(chat.title)
-    )
-    is_asked = right.button(
-        "", key=f"forget-{chat.id}", type="tertiary", icon=":material/delete:", help=words("chat.delete")
-    )
-    if is_asked:
-        st.dialog(words("chat.delete"))(_forget)(chat)
-
-
-def _new() -> None:
-    session.tab().chat_id = ""
-
-
-def _resume(chat: Chat) -> None:
-    session.tab().chat_id = chat.id
-    session.choose(chat.collection)
-
-
-def _forget(chat: Chat) -> None:
-    words = session.labels()
-    st.text(shortened(chat.title, 120))
-    st.text(words("chat.delete_ask"))
-    if st.button(words("documents.delete_yes"), type="primary", icon=":material/delete:", key="forget-for-good"):
-        with session.reported(words):
-            session.desk().mesh.index.delete_chat(chat.id)
-        if session.tab().chat_id == chat.id:
-            _new()
-        st.rerun()
 
 
 page()

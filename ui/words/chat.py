@@ -7,9 +7,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "chat.title": ("提问", "Ask"),
     "chat.greeting": ("想了解什么？", "What would you like to know?"),
     "chat.about": (
-        "答案来自“{title}”：{documents} 篇文档，{chunks} 个分块。点击编号可查看原文。",
-        "Answers come from “{title}”: {documents} documents, {chunks} chunks. Click a number to see the source.",
+        "答案来自“{title}”：{documents} 篇文档，{chunks} 个分块。",
+        "Answers come from “{title}”: {documents} documents, {chunks} chunks.",
     ),
+    "chat.numbers": ("点击编号可查看原文。", "Click a number to see the source."),
     "chat.suggested": ("试试这些问题", "Try one of these"),
     "chat.suggest_easy": ("简单问题", "An easy one"),
     "chat.suggest_other_language": ("英文问题", "In Chinese"),

@@ -30,6 +30,16 @@ TABLE: dict[str, tuple[str, str]] = {
     "wishes.instructions_hint": ("例如：语气正式，先说结论", "For example: be formal, begin with the conclusion"),
     "wishes.absent": ("没有答案时的说法", "What to say without an answer"),
     "wishes.absent_hint": ("留空则说明原因", "Empty: the reason"),
+    "wishes.opener": ("开场白", "Opening words"),
+    "wishes.opener_hint": (
+        "提问前显示；方括号里的一行是可点击的问题：[怎样开始？]",
+        "Said before the first question; a line in brackets is a button: [How do I begin?]",
+    ),
+    "wishes.show_sources": ("显示引用", "Show sources"),
+    "wishes.show_sources_help": (
+        "关闭后，回答不带编号、来源和依据。",
+        "Without it, answers come without numbers, sources and the reasons behind them.",
+    ),
     "wishes.temperature": ("随机程度", "Temperature"),
     "wishes.presence_penalty": ("重复惩罚（出现）", "Presence penalty"),
     "wishes.frequency_penalty": ("重复惩罚（频率）", "Frequency penalty"),
