@@ -11,12 +11,12 @@ import pytest
 from clients import editing
 from clients import index as contract
 from clients.index import Chunking, Text
-from clients.packed import PackedChunk
+from clients.packed import CHUNKS, PackedChunk
 from clients.transfer import Export
 from services.index import schema
+from services.index.archive import lines_of, opened
 from services.index.migrations import FAMILIES, MIGRATIONS
 from services.index.schema import Database
-from services.index.unpacking import CHUNKS, _lines, _opened
 
 FLIGHT = "The wing gives lift to it. The tail gives balance to it. The engine gives thrust."
 MOORING = "A ship is moored with ropes. The harbour master counts them."
@@ -80,8 +80,8 @@ def test_an_exported_collection_keeps_its_sections(open_desk: Callable[..., Any]
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     path = tmp_path / "papers.ragq"
     list(desk.service._parts.packer.pack(Export("papers"), path))
-    with _opened(path) as file:
-        assert [chunk.parent for chunk in _lines(file, CHUNKS, PackedChunk)] == [row[0] for row in rows]
+    with opened(path) as file:
+        assert [chunk.parent for chunk in lines_of(file, CHUNKS, PackedChunk)] == [row[0] for row in rows]
 
 
 def test_chunks_of_the_former_schema_stand_for_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

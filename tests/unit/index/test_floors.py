@@ -29,9 +29,7 @@ def test_candidates_below_a_floor_or_without_its_score_go_and_the_others_keep_th
 
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 @pytest.mark.parametrize("rerank", [True, False])
-def test_what_is_found_reaches_the_floor_and_nothing_that_does_is_missing(
-    desk: Desk, mode: Mode, rerank: bool
-) -> None:
+def test_what_is_found_reaches_the_floor_and_nothing_that_does_is_missing(desk: Desk, mode: Mode, rerank: bool) -> None:
     desk.add_and_wait(*FACTS)
     every = desk.search("mammals of the sea breathe air", mode, rerank=rerank).hits
     similarities = sorted(hit.scores["dense"] for hit in every)
