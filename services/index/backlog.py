@@ -6,8 +6,8 @@ from .documents import Work, work_of
 from .jobs import OpenJob
 from .schema import Database
 
-# In the order they came: items that are settled are left out by the index, so those that wait come first.
-TO_OPEN = """SELECT d.* FROM job_items i JOIN documents d ON d.id = i.document_id
+# Of a job of many files those are passed over that are not taken in yet, which takes an index of its own.
+TO_OPEN = """SELECT d.* FROM job_items i INDEXED BY items_taken JOIN documents d ON d.id = i.document_id
 WHERE i.job_id = :job AND i.outcome = '' AND i.document_id != '' AND d.status IN ('queued', 'parsing', 'chunking')
 ORDER BY i.key LIMIT :limit"""
 # Few documents are on their way at a time, and a job may have hundreds of thousands: CROSS JOIN begins with the few.

@@ -19,16 +19,20 @@ from .embedding import SERVING, Maker
 from .generations import Generations, give_up, next_generation, retire
 from .items import Items
 from .jobs import Jobs
+from .listing import Listing
 from .schema import Database
 from .versions import Versions
 
 NAME = re.compile(r"[\w-]{1,64}")
 COUNTED = """
-SELECT c.*, count(d.id) AS num_documents,
-    coalesce(sum(CASE WHEN d.status = 'ready' THEN d.num_chunks END), 0) AS num_chunks,
-    coalesce(sum(d.status = 'failed'), 0) AS num_failed
-FROM collections c LEFT JOIN documents d ON d.collection_id = c.id
+SELECT c.*, coalesce(sum(t.num_documents), 0) AS num_documents,
+    coalesce(sum(iif(t.status = 'ready', t.num_chunks, 0)), 0) AS num_chunks,
+    coalesce(sum(iif(t.status = 'failed', t.num_documents, 0)), 0) AS num_failed
+FROM collections c LEFT JOIN document_tallies t ON t.collection_id = c.id
 """
+# Only at these stages has a document any; to look through all that wait takes long.
+HAS_VECTORS = """SELECT 1 FROM documents
+WHERE collection_id = ? AND status IN ('ready', 'embedding') AND num_embedded > 0 LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Catalog:
         self.database = database
         self._clock = clock
         self.documents = Documents(database, clock)
+        self.listing = Listing(database)
         self.generations = Generations(database)
         self.versions = Versions(database, self.documents)
         self.items = Items(database)
@@ -170,11 +175,7 @@ class Catalog:
 
     def maker(self, shelf: Shelf) -> Maker:
         """What makes the vectors of what is added: the collection's own model, as soon as it holds any of its."""
-        row = (
-            self.database.read()
-            .execute("SELECT 1 FROM documents WHERE collection_id = ? AND num_embedded > 0 LIMIT 1", (shelf.id,))
-            .fetchone()
-        )
+        row = self.database.read().execute(HAS_VECTORS, (shelf.id,)).fetchone()
         return shelf.maker if row else SERVING
 
     def with_model(self, shelf: Shelf, model: str, dimension: int) -> Shelf:

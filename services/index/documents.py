@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from clients.errors import BadRequest, NotFound
-from clients.index import Chunking, Document, ListDocuments, Status
-from clients.index import Documents as DocumentPage
+from clients.errors import NotFound
+from clients.index import Chunking, Document, Status
 from clients.wire import Clock
 
 from .chunking import of_record, values_of
@@ -19,12 +18,8 @@ from .entries import Entries
 from .items import close_items
 from .schema import Database
 
-MAX_PAGE = 1000
 Ended = Literal["failed", "cancelled"]
 SETTLED = ("ready", "failed", "cancelled")
-COUNT = "SELECT count(*) FROM documents d"
-CHOSEN = """WHERE d.collection_id = :shelf AND (:status = '' OR d.status = :status)
-AND (:keyword = '' OR instr(lower(d.name), lower(:keyword)))"""
 SELECT = "SELECT d.*, c.name AS collection FROM documents d JOIN collections c ON c.id = d.collection_id"
 
 
@@ -147,26 +142,12 @@ class Documents:
         row = self._database.read().execute(f"{SELECT} WHERE d.id = ?", (id_,)).fetchone()
         if row is None:
             raise NotFound(f"there is no document '{id_}'", help="ragq documents --collection NAME lists them")
-        return _document(row)
+        return document_of(row)
 
     def work(self, id_: str) -> Work | None:
         """What it takes to ingest a document; None when it is gone or settled."""
         row = self._database.read().execute("SELECT * FROM documents WHERE id = ?", (id_,)).fetchone()
         return work_of(row) if row and row["status"] not in SETTLED else None
-
-    def page(self, collection_id: int, request: ListDocuments) -> DocumentPage:
-        """A page of a collection's documents, failed ones first, then newest first."""
-        if request.offset < 0 or not 1 <= request.limit <= MAX_PAGE:
-            raise BadRequest(f"a page starts at 0 or later and holds 1 to {MAX_PAGE} documents")
-        given = {"shelf": collection_id, "keyword": request.keyword, "status": request.status}
-        read = self._database.read()
-        total = read.execute(f"{COUNT} {CHOSEN}", given).fetchone()[0]
-        rows = read.execute(
-            f"""{SELECT} {CHOSEN} ORDER BY d.status = 'failed' DESC, d.created_at DESC, d.rowid DESC
-            LIMIT :limit OFFSET :offset""",
-            {**given, "limit": request.limit, "offset": request.offset},
-        )
-        return DocumentPage([_document(row) for row in rows], total)
 
     def move(self, ids: list[str], status: Status) -> None:
         """Say where unsettled documents stand now."""
@@ -290,7 +271,8 @@ def work_of(row: sqlite3.Row) -> Work:
     )  # fmt: skip
 
 
-def _document(row: sqlite3.Row) -> Document:
+def document_of(row: sqlite3.Row) -> Document:
+    """The document of a row of `SELECT`."""
     return Document(
         id=row["id"], collection=row["collection"], name=row["name"], media_type=row["media_type"],
         size_bytes=row["size_bytes"], status=cast("Status", row["status"]), num_chunks=row["num_chunks"],

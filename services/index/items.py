@@ -9,7 +9,8 @@ from .schema import Database
 
 # A page counts as so much until it is here, so that a job of many is not "all done" after its first.
 ASSUMED_PAGE_BYTES = 64 << 10
-WAITING = "SELECT * FROM job_items WHERE job_id = ? AND outcome = '' AND document_id = '' AND (url != '') = ?"
+WAITING = "SELECT * FROM job_items WHERE job_id = ? AND outcome = '' AND document_id = ''"
+FILES, PAGES = f"{WAITING} AND url = '' ORDER BY key LIMIT 1", f"{WAITING} AND url > '' ORDER BY key LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class Items:
 
     def next_file(self, job_id: str) -> Source | None:
         """The next file of a job to take in."""
-        return self._next(job_id, is_page=False)
+        return self._next(FILES, job_id)
 
     def next_page(self, job_id: str) -> Source | None:
         """The next web page of a job to fetch."""
-        return self._next(job_id, is_page=True)
+        return self._next(PAGES, job_id)
 
-    def _next(self, job_id: str, *, is_page: bool) -> Source | None:
-        row = self._database.read().execute(f"{WAITING} ORDER BY key LIMIT 1", (job_id, is_page)).fetchone()
+    def _next(self, query: str, job_id: str) -> Source | None:
+        row = self._database.read().execute(query, (job_id,)).fetchone()
         return Source(row["key"], row["path"], row["name"], row["url"]) if row else None
 
     def is_wanted(self, tx: sqlite3.Connection, key: int) -> bool:

@@ -15,7 +15,7 @@ from .chunking import of_record, values_of
 from .documents import SELECT, Documents, Incoming
 from .generations import give_up
 from .items import close_items
-from .reports import COUNTS, told
+from .reports import settled, told
 from .schema import Database
 
 MAX_JOBS = 50
@@ -190,9 +190,9 @@ class Jobs:
             left = tx.execute("SELECT 1 FROM job_items WHERE job_id = ? AND outcome = '' LIMIT 1", (job_id,)).fetchone()
             if left:
                 return False
-            counts = tx.execute(COUNTS, (job_id,)).fetchone()
-            failed = counts["num_failed"] > 0 and counts["num_done"] == 0
-            reason = _first_reason(tx, job_id) if counts["num_failed"] else ""
+            counts = settled(tx, job_id)
+            failed = counts.num_failed > 0 and counts.num_done == 0
+            reason = _first_reason(tx, job_id) if counts.num_failed else ""
             tx.execute(
                 """UPDATE jobs SET status = ?, stage = '', document = '', reason = ?, updated_at = ?
                 WHERE id = ? AND status IN ('queued', 'running')""",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .tallies import TALLIES
 from .triggers import DESCRIBED, NUMBERED
 
 FIRST = """
@@ -180,4 +181,5 @@ MIGRATIONS = (
     KINDS,
     TRIALS,
     DESCRIBED,
+    TALLIES,
 )

@@ -34,6 +34,7 @@ from .schema import Database
 from .search import Searcher
 from .sharing import SharedKeywordIndexes
 from .stores.base import VectorStore
+from .stores.portions import Precedence
 from .stores.server import ChromaServer
 from .storing import open_store
 from .takeover import Takeover
@@ -60,6 +61,7 @@ class Parts:
     originals: Originals
     uploads: Uploads
     store: VectorStore
+    precedence: Precedence
     keywords: KeywordIndexes
     publisher: Publisher
     reindexer: Reindexer
@@ -120,10 +122,10 @@ def open_parts(config: Config, llm: LLM, bulk: LLM | None = None, lock: Director
         database = Database(records_of(config))
         undo.callback(database.close)
         catalog = Catalog(database, time.time)
-        store, keeps = open_store(config, catalog)
+        store, keeps = open_store(config, catalog, precedence := Precedence())
         undo.callback(store.close)
         keywords = KeywordIndexes(keywords_of(config))
-        parts = _joined(config, (llm, bulk or llm), lock, catalog, store, keywords, keeps)
+        parts = _joined(config, (llm, bulk or llm), lock, catalog, (store, precedence), keywords, keeps)
         parts.uploads.sweep(time.time())
         _mend(parts)
         undo.pop_all()
@@ -142,10 +144,12 @@ def follow_parts(config: Config, llm: LLM) -> Parts:
         database = Database(records_of(config), is_owner=False)
         undo.callback(database.close)
         catalog = Catalog(database, time.time)
-        store, _ = open_store(config, catalog)
+        store, _ = open_store(config, catalog, precedence := Precedence())
         undo.callback(store.close)
         keywords = SharedKeywordIndexes(keywords_of(config), catalog)
-        parts = _joined(config, (llm, llm), DirectoryLock(config.home / "index"), catalog, store, keywords, None)
+        parts = _joined(
+            config, (llm, llm), DirectoryLock(config.home / "index"), catalog, (store, precedence), keywords, None
+        )
         undo.pop_all()
     return parts
 
@@ -171,11 +175,11 @@ def _joined(
     llms: tuple[LLM, LLM],
     lock: DirectoryLock,
     catalog: Catalog,
-    store: VectorStore,
+    stored: tuple[VectorStore, Precedence],
     keywords: KeywordIndexes,
     keeps: ChromaServer | None,
 ) -> Parts:
-    llm, bulk = llms
+    (llm, bulk), (store, precedence) = llms, stored
     database, files, max_bytes = catalog.database, config.home / "files", config.index.max_file_mb << 20
     originals = Originals(database, files)
     uploads = Uploads(files / "uploads", max_bytes)
@@ -207,6 +211,7 @@ def _joined(
         originals=originals,
         uploads=uploads,
         store=store,
+        precedence=precedence,
         keywords=keywords,
         publisher=publisher,
         reindexer=reindexer,

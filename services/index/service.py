@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from typing import Any, ClassVar
@@ -37,6 +38,8 @@ from .schema import OlderSchema
 
 log = logging.getLogger(__name__)
 FORMER_S = 120.0
+# A search waits for the interpreter after each row that it reads, and with Python's 5 ms for as long as that each time.
+SWITCH_S = 0.0005
 # What a worker serves that does not own the data directory.
 READING = (
     contract.COLLECTIONS, contract.DOCUMENTS, contract.DOCUMENT, contract.CHUNKS, contract.PASSAGE, contract.SEARCH,
@@ -89,6 +92,7 @@ class IndexService(
         Raises:
             Locked: another process owns the directory, and its store is not one that several may ask.
         """
+        sys.setswitchinterval(SWITCH_S)
         self._searching, self._adding = self._llms()
         if self.config.index.store != "chroma-server":
             self._lock.acquire()

@@ -18,21 +18,22 @@ from .stores.exchange import Exchange
 from .stores.faiss import FaissStore
 from .stores.graphs import GraphStore
 from .stores.memory import MemoryStore
+from .stores.portions import Precedence
 from .stores.server import DEFAULT_DATABASE, ChromaServer
 from .stores.whereabouts import CURE, Whereabouts
 
 
-def open_store(config: Config, catalog: Catalog) -> tuple[VectorStore, ChromaServer | None]:
-    """The store, open; and the server that it asks, if it asks one."""
+def open_store(config: Config, catalog: Catalog, precedence: Precedence) -> tuple[VectorStore, ChromaServer | None]:
+    """The store, open; and the server that it asks, if it asks one. Its writing gives way to searches."""
     server = server_of(config, catalog) if config.index.store == "chroma-server" else None
-    store = SharedStore(catalog, server) if server else _embedded(config)
+    store = SharedStore(catalog, server) if server else _embedded(config, precedence)
     store.open()
     return store, server
 
 
-def _embedded(config: Config) -> VectorStore:
+def _embedded(config: Config, precedence: Precedence) -> VectorStore:
     if config.index.store == "chroma":
-        graphs = GraphStore(ChromaStore(directory_of(config)), max_bytes=config.index.graph_mb << 20)
+        graphs = GraphStore(ChromaStore(directory_of(config), precedence), max_bytes=config.index.graph_mb << 20)
         return ExactStore(graphs)
     return FaissStore(config.home / "faiss") if config.index.store == "faiss" else MemoryStore()
 

@@ -34,7 +34,7 @@ class DocumentHandlers(Handlers):
     @serves(contract.DOCUMENTS)
     def documents(self, request: contract.ListDocuments, _call: Call) -> contract.Documents:
         """A page of documents."""
-        return self._catalog.documents.page(self._catalog.shelf(request.collection).id, request)
+        return self._catalog.listing.page(self._catalog.shelf(request.collection).id, request)
 
     @serves(contract.DOCUMENT)
     def document(self, request: contract.DocumentId, _call: Call) -> contract.Document:
@@ -64,4 +64,5 @@ class DocumentHandlers(Handlers):
     @serves(contract.SEARCH)
     def search(self, request: contract.Search, call: Call) -> contract.Hits:
         """Find chunks."""
-        return self._parts.searcher.search(request, call)
+        with self._parts.precedence.searching():
+            return self._parts.searcher.search(request, call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +14,11 @@ from clients.errors import BackendError
 from services.index.lock import DirectoryLock
 
 from .base import Near, nearest, unit_rows
+from .portions import Portions, Precedence
 from .together import Together
 
-ADD_BATCH = 5000
+READ_BATCH = 5000
+DELETE_BATCH = 256
 GET_BATCH = 10_000
 MAX_SCANNED = 500
 MAX_COLLECTIONS = 100_000
@@ -27,12 +30,18 @@ HNSW = {"space": "cosine", "max_neighbors": 32, "ef_construction": 200, "ef_sear
 class ChromaStore:
     """Chroma's persistent client in this process.
 
+    Args:
+        directory: of its files.
+        precedence: of searches over what is written.
+
     Two processes on one directory silently lose vectors, so the directory is locked. What is asked
     while a query runs goes as one call after it: a call of many questions costs a seventh per question.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, precedence: Precedence | None = None) -> None:
         self._directory = directory
+        self._precedence = precedence or Precedence()
+        self._portions = Portions()
         self._lock = DirectoryLock(directory)
         self._client: Any = None
         self._known: dict[str, Any] = {}
@@ -77,20 +86,25 @@ class ChromaStore:
             _guarded("delete a collection", self._client.delete_collection, name=collection)
 
     def upsert(self, collection: str, ids: Sequence[str], vectors: np.ndarray) -> None:
-        """Add or replace vectors, float32 [n, dim], 5000 in a call."""
+        """Add or replace vectors, float32 [n, dim], in portions between which searches have their turn."""
         target = self._collection(collection)
-        rows = np.ascontiguousarray(vectors, np.float32)
-        for i in range(0, len(ids), ADD_BATCH):
-            part = slice(i, i + ADD_BATCH)
-            _guarded("add vectors", target.upsert, ids=list(ids[part]), embeddings=rows[part])
+        rows, at = np.ascontiguousarray(vectors, np.float32), 0
+        while at < len(ids):
+            self._precedence.give_way()
+            part = slice(at, at + self._portions.size)
+            names, began = list(ids[part]), time.monotonic()
+            _guarded("add vectors", target.upsert, ids=names, embeddings=rows[part])
+            self._portions.took(len(names), time.monotonic() - began)
+            at += len(names)
 
     def delete(self, collection: str, ids: Sequence[str]) -> None:
         """Delete vectors; ids that are not there are fine."""
         if collection not in self._known and collection not in self._names():
             return
         target = self._collection(collection)
-        for i in range(0, len(ids), ADD_BATCH):
-            _guarded("delete vectors", target.delete, ids=list(ids[i : i + ADD_BATCH]))
+        for at in range(0, len(ids), DELETE_BATCH):
+            self._precedence.give_way()
+            _guarded("delete vectors", target.delete, ids=list(ids[at : at + DELETE_BATCH]))
 
     def query(
         self, collection: str, vectors: np.ndarray, k: int, allowed: Sequence[str] | None = None
@@ -132,9 +146,9 @@ class ChromaStore:
         """Vectors by their ids, or all of them; float32 [n, dim]."""
         target = self._collection(collection)
         asked: list[dict[str, Any]] = (
-            [{"limit": ADD_BATCH, "offset": at} for at in range(0, self.count(collection), ADD_BATCH)]
+            [{"limit": READ_BATCH, "offset": at} for at in range(0, self.count(collection), READ_BATCH)]
             if ids is None
-            else [{"ids": list(ids[at : at + ADD_BATCH])} for at in range(0, len(ids), ADD_BATCH)]
+            else [{"ids": list(ids[at : at + READ_BATCH])} for at in range(0, len(ids), READ_BATCH)]
         )
         pages = [_guarded("read vectors", target.get, include=["embeddings"], **part) for part in asked]
         found = [id_ for page in pages for id_ in page["ids"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from clients.errors import BackendError, BadRequest, Busy, Forbidden, ModelNotLo
 from clients.index import Chunking, Text
 from clients.llm import Embeddings
 from services.index import embedding as patience
+from services.index.catalog import Shelf
+from services.index.documents import Work
+from services.index.publishing import Publisher
 from tests.data import make_documents as make
 
 from .conftest import Desk, InProcess
@@ -242,3 +245,24 @@ def test_a_long_pdf_is_refused_by_the_limit(open_desk: Callable[..., Desk]) -> N
     desk = open_desk(max_pages=2)
     job = desk.upload("long.pdf", make.pdf("page one here", "page two here", "page three here"))
     assert "3 pages; the limit is 2" in job.failures[0].reason
+
+
+def test_hundreds_of_small_files_reach_the_stores_in_a_few_commits(
+    open_desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"{number}.txt").write_text(f"text number {number}", encoding="utf-8")
+    publish, groups = Publisher.publish, []
+
+    def noted(self: Publisher, shelf: Shelf, documents: Sequence[Work]) -> list[str]:
+        groups.append(len(documents))
+        return publish(self, shelf, documents)
+
+    monkeypatch.setattr(Publisher, "publish", noted)
+    desk = open_desk(roots=(str(folder),))
+    job = desk.call(contract.ADD_PATHS, contract.AddPaths("papers", [str(folder)]))
+    assert desk.wait(job).num_done == 300
+    assert sum(groups) == 300
+    assert max(groups) > 32
