@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .searching import Hit
+from .within import Within
 
 Route = Literal["answer", "fallback", "absent"]
 AnswerKind = Literal["extractive", "written", "none"]
@@ -127,6 +128,7 @@ class Answer:
         timings: seconds per stage.
         notes: what was left out and why, for people.
         is_grounded: false for an answer that was given although the collection lacks it.
+        within: the documents that were asked; None for all.
     """
 
     text: str
@@ -139,6 +141,7 @@ class Answer:
     timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     is_grounded: bool = True
+    within: Within | None = None
 
 
 Event = Rewritten | Sources | Decision | Delta | Answer

@@ -20,6 +20,7 @@ from .errors import BadRequest, MissingExtra
 from .index import Hit, Mode
 from .llm import Ranked
 from .mesh import Ragq
+from .within import Within
 
 try:
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun, Callbacks
@@ -48,6 +49,8 @@ class RagqRetriever(BaseRetriever):
         k: how many passages; ``retriever.invoke(question, k=3)`` asks for another number once.
         mode: ``dense``, ``keyword`` or ``hybrid``.
         rerank: let the mesh score the first candidates again.
+        within: search these documents only: a list of names, ids and patterns such as ``reports/*.pdf``, or a `Within`;
+            ``retriever.invoke(question, within=["manual.pdf"])`` asks others once. None means all.
         threshold: passages with a lower score are left out; on the scale of ``score_kind``; None keeps all.
 
     Raises:
@@ -61,6 +64,7 @@ class RagqRetriever(BaseRetriever):
     k: int = 8
     mode: Mode = "hybrid"
     rerank: bool = True
+    within: Within | list[str] | None = None
     threshold: float | None = None
 
     def _get_relevant_documents(
@@ -69,18 +73,29 @@ class RagqRetriever(BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain's signature
         k: int | None = None,
+        within: Within | list[str] | None = None,
     ) -> list[Document]:
         index = _of(self.mesh).index
-        return self._documents(index.search(self.collection, query, k or self.k, self.mode, rerank=self.rerank))
+        return self._documents(index.search(self.collection, query, **self._asked(k, within)))
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        within: Within | list[str] | None = None,
     ) -> list[Document]:
         if self.amesh is None:
-            search = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k)
+            run = run_manager.get_sync()
+            search = partial(self._get_relevant_documents, query, run_manager=run, k=k, within=within)
             return list(await run_in_executor(None, search))
         index = self.amesh.index
-        return self._documents(await index.search(self.collection, query, k or self.k, self.mode, rerank=self.rerank))
+        return self._documents(await index.search(self.collection, query, **self._asked(k, within)))
+
+    def _asked(self, k: int | None, within: Within | list[str] | None) -> dict[str, Any]:
+        limit = self.within if within is None else within
+        return {"top_k": k or self.k, "mode": self.mode, "rerank": self.rerank, "within": limit}
 
     def _documents(self, hits: Iterable[Hit]) -> list[Document]:
         least = self.threshold

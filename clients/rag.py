@@ -62,7 +62,7 @@ class _Asking:
     ) -> Answer:
         """The finished answer."""
         return Answer(text, kind, citations, decision, self.question, self.query, model, dict(self.timings), self.notes,
-                      self.is_grounded)  # fmt: skip
+                      self.is_grounded, self.looking.within)  # fmt: skip
 
 
 def ask(

@@ -209,6 +209,12 @@ def known(cls: type[T], body: Mapping[str, Any]) -> T:
     return read(cls, {name: value for name, value in body.items() if name in names and value is not None})
 
 
+def with_documents(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body; its ``within``, where it is a list, is short for the field ``documents`` of one."""
+    within = body.get("within")
+    return {**body, "within": {"documents": within}} if isinstance(within, list) else dict(body)
+
+
 def read_chat(body: Mapping[str, Any]) -> ChatBody:
     """A chat request; BadRequest for what would change the answer and is not supported."""
     _refuse_unsupported(body)
@@ -217,7 +223,8 @@ def read_chat(body: Mapping[str, Any]) -> ChatBody:
         raise BadRequest("messages: expected a list of at least one message")
     trimmed = [_trimmed(turn) for turn in turns]
     options = _trimmed(body.get("stream_options"), "include_usage")
-    chat = known(ChatBody, {**body, "messages": trimmed, "stream_options": options})
+    own = with_documents(body["ragq"]) if isinstance(body.get("ragq"), dict) else body.get("ragq")
+    chat = known(ChatBody, {**body, "messages": trimmed, "stream_options": options, "ragq": own})
     _check_ranges(chat)
     chat.controls()
     return chat

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clients.errors import BadRequest
-from clients.index import Mode
+from clients.index import Mode, Within
 from clients.mesh import Ragq
 
-from .http_requests import MAX_HITS, known
+from .http_requests import MAX_HITS, known, with_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class SearchBody:
 
     Attributes:
         copies: how many of the chunks that have equal text may be among the hits.
+        within: the documents to search.
     """
 
     collection: str
@@ -27,11 +28,12 @@ class SearchBody:
     mode: Mode = "hybrid"
     rerank: bool = True
     copies: int = 1
+    within: Within | None = None
 
 
 def read_search(body: Mapping[str, Any]) -> SearchBody:
     """A search request; BadRequest for an empty query or a number out of range."""
-    request = known(SearchBody, body)
+    request = known(SearchBody, with_documents(body))
     if not request.query.strip():
         raise BadRequest("query: is empty")
     if not 1 <= request.top_k <= MAX_HITS:
@@ -41,7 +43,15 @@ def read_search(body: Mapping[str, Any]) -> SearchBody:
 
 def found(mesh: Ragq, body: SearchBody) -> dict[str, object]:
     """The answer to a search request, best hit first; NotFound when there is no such collection."""
-    hits = mesh.index.find(body.collection, body.query, body.top_k, body.mode, rerank=body.rerank, copies=body.copies)
+    hits = mesh.index.find(
+        body.collection,
+        body.query,
+        body.top_k,
+        body.mode,
+        rerank=body.rerank,
+        copies=body.copies,
+        within=body.within,
+    )
     data = [{"object": "hit", **asdict(hit)} for hit in hits.hits]
     about = {"coverage": hits.coverage, "timings": hits.timings, "notes": hits.notes}
     return {"object": "list", "collection": body.collection, "data": data, **about}

@@ -96,7 +96,7 @@ def _picker(words: Labels) -> None:
     if current is None:
         st.sidebar.caption(words("app.no_collection"))
         return
-    session.tab().collection = current.name
+    session.work_with(current.name)
     st.session_state["picked"] = current.name
     st.sidebar.selectbox(
         words("app.collection"), list(collections), key="picked", format_func=lambda name: _title(collections, name),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .words import chat, history, ingest, library, retrieval, shell, wishes
+from .words import chat, history, ingest, library, limit, retrieval, shell, wishes
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
-PARTS = (shell, chat, wishes, library, ingest, retrieval, history)
+PARTS = (shell, chat, wishes, library, ingest, retrieval, history, limit)
 TABLE: dict[str, tuple[str, str]] = {key: texts for part in PARTS for key, texts in part.TABLE.items()}
 
 

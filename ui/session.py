@@ -32,6 +32,7 @@ STATUS_TIMEOUT_S = 1.0
 FRESH_S = 2.0
 MODELS_FRESH_S = 30.0
 QUESTIONS = "trial-text"
+MAX_OFFERED = 500
 NOT_KEPT = "off"
 _KEY = "ragq"
 
@@ -50,6 +51,7 @@ class Tab:
         remembers: whether what is tried there is kept.
         wishes, manners, num_wishes: how questions are to be answered, and the answers shown; a new number gives the
             fields back their defaults.
+        limited: the collection whose documents the wishes and the trial may name.
     """
 
     language: Language = "en"
@@ -67,6 +69,7 @@ class Tab:
     wishes: AskOptions = field(default_factory=AskOptions)
     manners: Manners = field(default_factory=Manners)
     num_wishes: int = 0
+    limited: str = ""
 
 
 def tab() -> Tab:
@@ -130,11 +133,18 @@ def _models() -> list[ModelInfo]:
     return desk().mesh.llm.models(timeout_s=STATUS_TIMEOUT_S)
 
 
+def _document_names(collection: str) -> list[str]:
+    page = desk().mesh.index.documents(collection, status="ready", limit=MAX_OFFERED)
+    return sorted({document.name for document in page.documents})
+
+
 # The mesh and the runs of this process; ConfigError when ragq.yml is wrong.
 desk: Callable[[], Desk] = st.cache_resource(_open_desk, show_spinner=False)
 # What each service said of itself within the last seconds.
 services: Callable[[], list[ServiceStatus]] = st.cache_data(_services, ttl=FRESH_S, show_spinner=False)
 _known_models: Callable[[], list[ModelInfo]] = st.cache_data(_models, ttl=MODELS_FRESH_S, show_spinner=False)
+
+_known_documents: Callable[[str], list[str]] = st.cache_data(_document_names, ttl=FRESH_S, show_spinner=False)
 
 
 def models() -> list[ModelInfo]:
@@ -160,6 +170,23 @@ def collections() -> list[Collection]:
 def collection() -> Collection | None:
     """The collection that this tab works with; None when there is none at all."""
     return chosen(tab().collection, collections())
+
+
+def document_names(collection: str) -> list[str]:
+    """Names of the newest documents of a collection that can be searched; the others can be typed."""
+    try:
+        return _known_documents(collection)
+    except RagqError:  # the page itself says that the Index service is away
+        return []
+
+
+def work_with(collection: str) -> None:
+    """Work with this collection from now on; what was limited to documents of another one is limited no more."""
+    held = tab()
+    if held.limited not in ("", collection):
+        held.wishes = replace(held.wishes, within=None)
+        held.trial = replace(held.trial, within=()) if held.trial else None
+    held.collection = held.limited = collection
 
 
 def finds() -> Finds:

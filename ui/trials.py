@@ -12,6 +12,7 @@ from clients.index import Hits, IndexClient
 from clients.looking import Look, Looking
 from clients.mesh import Ragq
 from clients.ways import WAYS, Way, read_way
+from clients.within import within_of
 
 MAX_CHARS = 2000
 MAX_QUESTIONS = 10
@@ -30,6 +31,7 @@ class Trial:
         low, high: thresholds of the decision; None takes those that hold for the collection.
         is_single: one way at a time instead of side by side.
         testset: where marks go; empty for the first of the collection.
+        within: names or patterns of the documents that are searched; none for all.
     """
 
     text: str = ""
@@ -39,6 +41,7 @@ class Trial:
     high: float | None = None
     is_single: bool = False
     testset: str = ""
+    within: tuple[str, ...] = ()
 
     @property
     def questions(self) -> list[str]:
@@ -56,6 +59,7 @@ class Trial:
             "t": given,
             "one": "1" if self.is_single else "",
             "set": self.testset,
+            "in": "\n".join(self.within),
         }
 
 
@@ -71,9 +75,11 @@ def trial_of(address: Mapping[str, str], top_k: int) -> Trial:
     number = address.get("k", "")
     asked = int(number) if number.isascii() and number.isdigit() else top_k
     text = address.get("q", "")[:MAX_CHARS]
+    within = tuple(filter(None, address.get("in", "").split("\n")))
     return Trial(
-        text, ways or WAYS, max(1, min(MAX_TOP_K, asked)), low, high, bool(address.get("one")), address.get("set", "")
-    )
+        text, ways or WAYS, max(1, min(MAX_TOP_K, asked)), low, high, bool(address.get("one")), address.get("set", ""),
+        within,
+    )  # fmt: skip
 
 
 def _way(name: str) -> Way | None:
@@ -116,21 +122,24 @@ class Finds:
         """Search anew from now on."""
         self._kept.clear()
 
-    def hits(self, index: IndexClient, collection: str, question: str, way: Way, top_k: int) -> Hits | RagqError:
+    def hits(self, index: IndexClient, collection: str, question: str, way: Way, trial: Trial) -> Hits | RagqError:
         """What one way finds."""
+        top_k, within = trial.top_k, trial.within
         return self._once(
-            (collection, question, way, top_k),
-            lambda: index.find(collection, question, top_k, way.mode, rerank=way.rerank),
+            (collection, question, way, top_k, within),
+            lambda: index.find(collection, question, top_k, way.mode, rerank=way.rerank, within=within),
         )
 
     def gate(self, mesh: Ragq, collection: str) -> tuple[Gate, list[str]] | RagqError:
         """The thresholds that hold for the collection, and why others do not."""
         return self._once((collection,), lambda: _looking(mesh, collection).gate())
 
-    def judged(self, mesh: Ragq, collection: str, question: str, gate: Gate, notes: list[str]) -> Judged | RagqError:
+    def judged(
+        self, mesh: Ragq, collection: str, question: str, gate: Gate, notes: list[str], within: tuple[str, ...] = ()
+    ) -> Judged | RagqError:
         """What ``ask`` would do with a question."""
-        key = (collection, question, gate.low, gate.high)
-        return self._once(key, lambda: _judged(mesh, collection, question, gate, notes))
+        key = (collection, question, gate.low, gate.high, within)
+        return self._once(key, lambda: _judged(_looking(mesh, collection, within), question, gate, notes))
 
     def _once(self, key: tuple[object, ...], work: Callable[[], T]) -> T | RagqError:
         if key not in self._kept:
@@ -147,11 +156,10 @@ def moved(gate: Gate, trial: Trial) -> Gate:
     return gate if trial.low is None or trial.high is None else replace(gate, low=trial.low, high=trial.high)
 
 
-def _looking(mesh: Ragq, collection: str) -> Looking:
-    return Looking(mesh.llm, mesh.index, mesh.config.ask, collection)
+def _looking(mesh: Ragq, collection: str, within: tuple[str, ...] = ()) -> Looking:
+    return Looking(mesh.llm, mesh.index, mesh.config.ask, collection, within=within_of(within))
 
 
-def _judged(mesh: Ragq, collection: str, question: str, gate: Gate, notes: list[str]) -> Judged:
-    looking = _looking(mesh, collection)
+def _judged(looking: Looking, question: str, gate: Gate, notes: list[str]) -> Judged:
     look = looking.look(question, gate)
     return Judged(look, gate, looking.timings, notes)

@@ -9,7 +9,7 @@ from clients.asking import Ask, AskOptions
 from clients.errors import BadRequest
 from clients.reading import read
 
-MAX_ADDRESS_CHARS = 4000
+MAX_ADDRESS_CHARS = 8000
 
 
 def address_of(wishes: AskOptions) -> str:
@@ -30,7 +30,7 @@ def wishes_of(address: str) -> AskOptions:
 
 def differing(settings: Ask, chosen: AskOptions) -> AskOptions:
     """The wishes that differ from ragq.yml; the two thresholds go together."""
-    own = {name: value for name, value in chosen.given().items() if value != getattr(settings, name)}
+    own = {name: value for name, value in chosen.given().items() if value != getattr(settings, name, None)}
     if own.keys() & {"threshold", "threshold_low"}:
         own |= {"threshold": chosen.threshold, "threshold_low": chosen.threshold_low}
     return read(AskOptions, own)

@@ -16,7 +16,7 @@ import pytest
 from clients import Ragq
 from clients.aio import AsyncRagq
 from clients.errors import BadRequest, MissingExtra, NotFound
-from clients.index import Text
+from clients.index import Text, Within
 from clients.settings import load
 from tests.conftest import ROOT, LiveMesh, environment
 
@@ -78,6 +78,19 @@ def test_settings_reach_the_search(ours: Any, mesh: Ragq) -> None:
     assert strict.invoke("boat") == []
     with pytest.raises(NotFound, match="gone"):
         ours.RagqRetriever(mesh=mesh, collection="gone").invoke("boat")
+
+
+async def test_a_retriever_keeps_to_its_documents_and_a_call_to_others(ours: Any, mesh: Ragq, amesh: AsyncRagq) -> None:
+    def names(found: Any) -> list[str]:
+        return sorted(one.metadata["document"] for one in found)
+
+    for own in (["tails.md", "boats.*"], Within(["tails.md", "boats.*"], kinds=["md"])):
+        retriever = ours.RagqRetriever(mesh=mesh, amesh=amesh, collection="chained", within=own)
+        assert names(retriever.invoke(QUESTION)) == names(await retriever.ainvoke(QUESTION)) == ["boats.md", "tails.md"]
+        assert names(retriever.invoke(QUESTION, within=["wings.md"])) == ["wings.md"]
+        assert names(await retriever.ainvoke(QUESTION, within=["wings.md"])) == ["wings.md"]
+    threaded = ours.RagqRetriever(mesh=mesh, collection="chained")
+    assert names(await threaded.ainvoke(QUESTION, within=["wings.md"])) == ["wings.md"]
 
 
 def test_a_chain_hands_its_question_on_and_many_run_at_once(ours: Any, mesh: Ragq) -> None:

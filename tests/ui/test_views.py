@@ -19,6 +19,7 @@ from clients.index import Chunk, Collection, Document, Hit, Hits, JobRecord, Pas
 from clients.ingest import JobKind
 from clients.llm import ModelInfo
 from clients.status import ServiceStatus, WorkerStatus
+from clients.within import Within
 from ui import session, units
 from ui.exchanges import Exchange
 from ui.labels import Labels
@@ -164,6 +165,13 @@ def test_a_text_in_several_chunks_says_so_among_the_hits_and_in_the_drawer() -> 
     assert passage.shown(target, Passage(MIDDLE, DOCUMENT, [], []), EN).copies == "in 4 chunks"
     (target,) = chat.said(exchange(answer("Two. [1]"), HIT), EN).targets
     assert passage.shown(target, Passage(MIDDLE, DOCUMENT, [], []), EN).copies == ""
+
+
+def test_an_answer_from_some_documents_says_from_which() -> None:
+    within = Within([f"{n}.pdf" for n in range(5)], kinds=["pdf"])
+    limited = replace(answer("Two. [1]"), within=within)
+    assert "only in '0.pdf', '1.pdf', '2.pdf' and 2 more; 'pdf'" in chat.footnote(limited, EN)
+    assert "仅限'0.pdf'" in chat.footnote(limited, ZH)
 
 
 def test_an_answer_that_is_not_grounded_is_marked_in_its_footnote() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import streamlit as st
 
 from clients.asking import Ask, AskOptions
+from clients.within import Within
 from ui import manners, session
 from ui.labels import Labels
 from ui.manners import Manners
+from ui.parts.limit import limit
 from ui.prose import escaped
 from ui.wishes import differing
 
@@ -29,7 +31,8 @@ def wishes(words: Labels) -> None:
     title = words("wishes.title_changed", count=changed) if changed else words("wishes.title")
     with st.popover(escaped(title), icon=":material/tune:", width="stretch", key="wishes"):
         st.caption(escaped(words("wishes.about")))
-        chosen = _chosen(_held(settings, tab.wishes), words, tab.num_wishes)
+        within = _within(tab.wishes.within or Within(), words)
+        chosen = replace(_chosen(_held(settings, tab.wishes), words, tab.num_wishes), within=within)
         shown = _shown(settings, tab.manners, words, tab.num_wishes)
         st.button(words("wishes.reset"), key="wishes-reset", type="tertiary", icon=":material/undo:", on_click=_reset)
     tab.wishes, tab.manners = differing(settings, chosen), manners.differing(settings, shown)
@@ -37,8 +40,17 @@ def wishes(words: Labels) -> None:
         st.rerun()
 
 
+def _within(held: Within, words: Labels) -> Within | None:
+    """The documents to ask; of which sources and kinds only the address can say."""
+    tab = session.tab()
+    if not tab.collection:
+        return held or None
+    documents = limit(tab.collection, held.documents, f"wish-{tab.num_wishes}-within", words)
+    return replace(held, documents=documents) or None
+
+
 def _held(settings: Ask, own: AskOptions) -> Ask:
-    options: dict[str, Any] = own.given()
+    options: dict[str, Any] = replace(own, within=None).given()
     return replace(settings, **options)
 
 

@@ -230,7 +230,9 @@ def _connect(words: Labels) -> None:
 
 def _absent(exchange: Exchange, said: view.Said, key: str, words: Labels) -> None:
     with st.container(border=True):
-        st.markdown(f":material/search_off: **{words('chat.absent')}**")
+        is_limited = exchange.answer is not None and exchange.answer.within is not None
+        absent = words("chat.absent_limited" if is_limited else "chat.absent")
+        st.markdown(f":material/search_off: **{absent}**")
         if exchange.decision:
             own = session.tab().wishes.absent or session.desk().mesh.config.ask.absent
             is_own = bool(own) and exchange.text == own

@@ -17,6 +17,7 @@ from ui.labels import Labels
 from ui.parts.banner import banner
 from ui.parts.drawer import drawer
 from ui.parts.history import history, keep
+from ui.parts.limit import limit
 from ui.parts.marking import Marking, chosen, listed
 from ui.prose import escaped
 from ui.trials import MAX_CHARS, MAX_QUESTIONS, MAX_TOP_K, Trial, moved, trial_of
@@ -25,7 +26,7 @@ from ui.views.collections import title_of
 from ui.views.health import Banner
 from ui.views.passage import Target
 
-NAMES = ("q", "ways", "k", "t", "one", "set")
+NAMES = ("q", "ways", "k", "t", "one", "set", "in")
 
 
 def page() -> None:
@@ -112,8 +113,9 @@ def _settings(collection: Collection, gate: Gate | None, words: Labels) -> Marki
             format_func=lambda way: view.name_of(way, words),
         )  # fmt: skip
         is_single = st.toggle(words("retrieval.single"), trial.is_single, key="trial-single")
+        within = tuple(limit(collection.name, trial.within, "trial-in", words))
     top_k = middle.slider(words("retrieval.top_k"), 1, MAX_TOP_K, trial.top_k, key="trial-top-k")
-    _change(ways=tuple(way for way in WAYS if way in ways), top_k=top_k, is_single=is_single)
+    _change(ways=tuple(way for way in WAYS if way in ways), top_k=top_k, is_single=is_single, within=within)
     with right:
         if gate is not None:
             _thresholds(collection, gate, words)
@@ -142,7 +144,8 @@ def _thresholds(collection: Collection, gate: Gate, words: Labels) -> None:
 
 def _verdict(collection: str, question: str, gate: Gate, notes: list[str], words: Labels) -> None:
     with st.spinner(words("chat.searching")):
-        judged = session.finds().judged(session.desk().mesh, collection, question, moved(gate, _trial()), notes)
+        mesh, trial = session.desk().mesh, _trial()
+        judged = session.finds().judged(mesh, collection, question, moved(gate, trial), notes, trial.within)
     if isinstance(judged, RagqError):
         _failed(judged, words)
         return
@@ -168,9 +171,9 @@ def _columns(asked: _Asked, words: Labels) -> None:
 
 
 def _found(asked: _Asked, way: Way, words: Labels) -> None:
-    index, top_k = session.desk().mesh.index, _trial().top_k
+    index = session.desk().mesh.index
     with st.spinner(words("chat.searching")):
-        found = session.finds().hits(index, asked.collection, asked.question, way, top_k)
+        found = session.finds().hits(index, asked.collection, asked.question, way, _trial())
     if isinstance(found, RagqError):
         _failed(found, words)
         return

@@ -138,7 +138,8 @@ def footnote(answer: Answer, labels: Labels) -> str:
     by_keyword = labels("chat.fallback") if answer.decision.route == "fallback" else ""
     warning = "" if answer.is_grounded else labels("chat.ungrounded")
     total_s = _total_s(answer)
-    return " · ".join(filter(None, [warning, how, by_keyword, units.took(total_s) if total_s else ""]))
+    limited = labels("chat.limited", documents=answer.within) if answer.within else ""
+    return " · ".join(filter(None, [warning, how, by_keyword, limited, units.took(total_s) if total_s else ""]))
 
 
 def _total_s(answer: Answer) -> float:

@@ -46,6 +46,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "chat.connect_config": ("再在 ragq.yml 中写：", "Then say in ragq.yml:"),
     "chat.connect_then": ("最后停止并重新启动：", "Then stop ragq and start it again:"),
     "chat.absent": ("这个知识库里没有答案", "Not in this knowledge base"),
+    "chat.absent_limited": ("选定的文档里没有答案", "Not in the chosen documents"),
+    "chat.limited": ("仅限{documents}", "only in {documents}"),
     "chat.absent_why": (
         "找到的原文没有回答这个问题：置信度 {confidence}，回答需要 {threshold}。",
         "What was found does not answer this: confidence {confidence}, and {threshold} is needed.",

@@ -13,6 +13,7 @@ from clients.errors import (
     BackendError,
     ModelNotLoaded,
 )
+from clients.index import Within
 from clients.llm import Token
 from tests.unit.cli.desk import GENERATOR, Desk
 from tests.unit.http.visits import chat, events
@@ -158,6 +159,14 @@ def test_earlier_turns_are_the_history(http: TestClient, desk: Desk, monkeypatch
     assert (collection, question) == ("handbook", "what gives lift")
     assert [(r.question, r.answer) for r in history] == [("q1", "a1"), ("q2", "a2")]
     assert options == {"stream": True, "answer": "written", "top_k": 3, "max_tokens": 50}
+
+
+@pytest.mark.parametrize("within", [["a.pdf", "*.md"], {"documents": ["a.pdf", "*.md"]}])
+def test_a_question_is_limited_to_documents(http: TestClient, desk: Desk, within: object) -> None:
+    question = [{"role": "user", "content": "what gives lift"}]
+    found = chat(http, model="handbook", messages=question, ragq={"within": within}).json()
+    assert desk.index_side.requests[-1].within == Within(["a.pdf", "*.md"])
+    assert "only these documents were searched: 'a.pdf', '*.md'" in found["ragq"]["notes"]
 
 
 def test_absence_is_told_in_words_and_in_the_decision(http: TestClient) -> None:

@@ -38,6 +38,8 @@ BAD = [
     ("/v1/chat/completions", {"messages": HELLO, "ragq": {"answr": "x"}}, "ragq.answr"),
     ("/v1/chat/completions", {"messages": HELLO, "ragq": {"answer": "loud"}}, "ragq.answer"),
     ("/v1/chat/completions", {"messages": HELLO, "ragq": {"threshold": 2}}, "ragq.threshold"),
+    ("/v1/chat/completions", {"messages": HELLO, "ragq": {"within": [7]}}, "ragq.within.documents[0]"),
+    ("/v1/chat/completions", {"messages": HELLO, "ragq": 7}, "ragq"),
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
     ("/v1/chat/completions", {"model": "handbook", "messages": [{"role": "assistant", "content": "x"}]}, "messages"),
     ("/v1/embeddings", {}, "input"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from clients.index import Within
 from tests.unit.cli.desk import Desk
 
 
@@ -17,12 +18,30 @@ def test_what_a_request_says_reaches_the_search(http: TestClient, desk: Desk) ->
 
 
 @pytest.mark.parametrize(
+    ("within", "asked"),
+    [
+        (["a.pdf", "reports/*"], Within(["a.pdf", "reports/*"])),
+        ({"sources": ["example.org"], "kinds": ["pdf"]}, Within([], ["example.org"], ["pdf"])),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_a_search_is_limited_to_documents(http: TestClient, desk: Desk, within: object, asked: Within | None) -> None:
+    assert http.post("/v1/search", json={"collection": "handbook", "query": "lift", "within": within}).is_success
+    assert desk.index_side.requests[-1].within == asked
+
+
+@pytest.mark.parametrize(
     ("body", "param"),
     [
         ({"collection": "handbook"}, "query"),
         ({"collection": "handbook", "query": " "}, "query"),
         ({"collection": "handbook", "query": "lift", "top_k": 101}, "top_k"),
         ({"collection": "handbook", "query": "lift", "mode": "psychic"}, "mode"),
+        ({"collection": "handbook", "query": "lift", "within": [7]}, "within.documents[0]"),
+        ({"collection": "handbook", "query": "lift", "within": {"document": ["a"]}}, "within.document"),
+        ({"collection": "handbook", "query": "lift", "within": "a.pdf"}, "within"),
     ],
 )
 def test_a_request_that_is_wrong_names_its_field(http: TestClient, body: dict[str, object], param: str) -> None:
