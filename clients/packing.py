@@ -6,7 +6,7 @@ import math
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -180,19 +180,27 @@ def _refused(value: object, _buffers: list[Buffer], _depth: int) -> object:
 
 
 def _fields_out(kind: Any) -> Writer:
-    # A field that came with a later release is no obstacle to a receiver of an earlier one as long as it is nothing.
-    names = [(f.name, f.default is None) for f in fields(kind) if f.init]
+    # A field that came with a later release is no obstacle to a receiver of an earlier one as long as it says nothing.
+    names = [(f.name, _blank(f)) for f in fields(kind) if f.init]
 
     def write(message: object, buffers: list[Buffer], depth: int) -> object:
         found = {}
-        for name, is_optional in names:
+        for name, blank in names:
             value = getattr(message, name)
-            if value is None and is_optional:
+            if type(value) is blank and not value:
                 continue
             found[name] = value if type(value) in _AS_IT_IS else plain(value, buffers, depth)
         return found
 
     return write
+
+
+def _blank(known: Field[Any]) -> type | None:
+    """The type of what the field is by default, where that is nothing or empty."""
+    if known.default is None:
+        return types.NoneType
+    made_by: object = known.default_factory
+    return next((kind for kind in _NESTED if made_by is kind), None)
 
 
 def _map_out(value: Mapping[object, object], buffers: list[Buffer], depth: int) -> object:

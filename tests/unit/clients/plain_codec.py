@@ -34,7 +34,12 @@ def plain(value: Any, buffers: list[Any], depth: int = 0) -> Any:  # noqa: PLR09
             return bytes(value) if len(value) < INLINE_BYTES else {"__bytes__": _cut(bytes(value), buffers)}
     if is_dataclass(value):
         given = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
-        left_out = {f.name for f in fields(value) if f.default is None and getattr(value, f.name) is None}
+        blank = {f.name: [None] for f in fields(value) if f.default is None}
+        blank |= {f.name: [[]] for f in fields(value) if f.default_factory is list}
+        blank |= {f.name: [{}] for f in fields(value) if f.default_factory is dict}
+        left_out = {
+            name for name, empty in blank.items() if type(given[name]) is type(empty[0]) and given[name] in empty
+        }
         return {name: plain(given[name], buffers, depth + 1) for name in given if name not in left_out}
     raise BadRequest(f"a {type(value).__name__} cannot travel")
 

@@ -194,6 +194,8 @@ class Present:
     name: str
     share: float | None
     limit: list[str] | None = None
+    more: list[str] = field(default_factory=list)
+    least: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +210,7 @@ def test_a_field_that_came_later_is_no_obstacle_until_it_is_used() -> None:
     assert unpack(Former, pack(Present("a", None))) == Former("a", None)
     assert unpack(Present, pack(Former("a", None))) == Present("a", None)
     assert unpack(Present, pack(Present("a", None, []))) == Present("a", None, [])
-    with pytest.raises(BadRequest, match="unknown key 'limit'"):
-        unpack(Former, pack(Present("a", None, ["b"])))
+    for used in (Present("a", None, ["b"]), Present("a", None, more=["b"]), Present("a", None, least={"b": 1.0})):
+        assert unpack(Present, pack(used)) == used
+        with pytest.raises(BadRequest, match=r"unknown key '(limit|more|least)'"):
+            unpack(Former, pack(used))
