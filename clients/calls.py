@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from .errors import Cancelled, DeadlineExceeded, Draining, RagqError
+from .frames import Buffer
 from .greetings import Welcome
 from .line import Line
 from .lines import Connect, Lines
-from .packing import Buffer, Payload, unpack_map
+from .packing import Payload, unpack_map
 from .pending import Pending
 from .reading import read
 from .retry import MAX_ATTEMPTS, Dice, Retries

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import BadRequest, Corrupted, DataLoss
-from .packing import Buffer, Payload, pack_map, unpack_map
+from .frames import Buffer
+from .packing import Payload, pack_map, unpack_map
 from .wire import HEADER, STREAM_CREDIT, STREAM_WINDOW, Envelope, Kind, message
 
 GRANT_CHUNKS = STREAM_CREDIT // 2

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from .errors import RagqError
-from .packing import Buffer
+from .frames import Buffer
 from .retry import Dice
 
 ASK_AFTER_S = 1.0

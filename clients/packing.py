@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -15,25 +14,18 @@ import numpy as np
 
 from .bounds import check
 from .errors import BadRequest, TooLarge
+from .frames import MAX_FRAME, Buffer, array_in, array_out, bytes_out, cut, frames_of
 from .reading import read
 
-MAX_FRAME = 1 << 20
 MAX_BUFFERS = 64
 MAX_UNARY = 8 << 20
 MAX_ITEMS = 100_000
 MAX_DEPTH = 64
-MAX_DIMENSIONS = 8
-INLINE_ARRAY = 4 << 10
-INLINE_BYTES = 64 << 10
 INLINE_BODY = 512 << 10
 KEPT_ROOM = 1 << 20
-DTYPES = ("<f4", "<f2", "<f8", "<i4", "<i8", "|u1", "|i1", "|b1")
 
 T = TypeVar("T")
-Buffer = bytes | memoryview
 Writer = Callable[[Any, list[Buffer], int], object]
-_BY_NAME = {name: np.dtype(name) for name in DTYPES}
-_NAMES = {dtype: name for name, dtype in _BY_NAME.items()}
 _AS_IT_IS = frozenset((types.NoneType, bool, int, float, str))
 _NESTED = frozenset((dict, list))
 
@@ -73,7 +65,7 @@ def pack(message: object) -> Payload:
 
 
 def _in_buffers(body: bytes, buffers: list[Buffer]) -> Payload:
-    parts = _cut(body)
+    parts = cut(body)
     body_map = pack_map({"__body__": [len(buffers), len(parts)]})
     return Payload(body_map, [*buffers, *parts], body_in_buffers=True)
 
@@ -103,7 +95,7 @@ def _body_map(payload: Payload) -> object:
         return value
     match value:
         case {"__body__": [int(first), int(count)]}:
-            return unpack_map(b"".join(bytes(b) for b in _slice(payload.buffers, first, count)), MAX_UNARY)
+            return unpack_map(b"".join(bytes(b) for b in frames_of(payload.buffers, first, count)), MAX_UNARY)
     raise BadRequest("a body in buffers says which buffers")
 
 
@@ -217,42 +209,13 @@ def _number_out(value: np.generic, _buffers: list[Buffer], _depth: int) -> objec
     return value.item()
 
 
-def _array_out(array: np.ndarray, buffers: list[Buffer], _depth: int) -> object:
-    dtype = _NAMES.get(array.dtype) or array.dtype.newbyteorder("<").str
-    if array.ndim > MAX_DIMENSIONS:
-        raise BadRequest(f"an array of {array.ndim} dimensions cannot travel; at most {MAX_DIMENSIONS}")
-    if dtype not in _BY_NAME:
-        raise BadRequest(f"an array of dtype {array.dtype} cannot travel; allowed: {', '.join(DTYPES)}")
-    raw = np.ascontiguousarray(array, dtype=_BY_NAME[dtype])
-    shape = list(array.shape)
-    if raw.nbytes < INLINE_ARRAY:
-        return {"__nd__": [dtype, shape, raw.tobytes()]}
-    first = len(buffers)
-    buffers.extend(_cut(raw.reshape(-1).view(np.uint8).data))
-    return {"__nd__": [dtype, shape, first, len(buffers) - first]}
-
-
-def _bytes_out(value: Buffer, buffers: list[Buffer], _depth: int) -> object:
-    raw = bytes(value)
-    if len(raw) < INLINE_BYTES:
-        return raw
-    first = len(buffers)
-    buffers.extend(_cut(raw))
-    return {"__bytes__": [first, len(buffers) - first]}
-
-
 _WRITERS: tuple[tuple[Any, Writer], ...] = (
     ((list, tuple), _list_out),
     (Mapping, _map_out),
-    (np.ndarray, _array_out),
+    (np.ndarray, array_out),
     (np.generic, _number_out),
-    ((bytes, bytearray, memoryview), _bytes_out),
+    ((bytes, bytearray, memoryview), bytes_out),
 )
-
-
-def _cut(raw: Buffer) -> list[Buffer]:
-    view = memoryview(raw)
-    return [view[i : i + MAX_FRAME] for i in range(0, len(view), MAX_FRAME)]
 
 
 def _revive(value: object, buffers: Sequence[Buffer], depth: int = 0) -> object:
@@ -268,49 +231,14 @@ def _revive(value: object, buffers: Sequence[Buffer], depth: int = 0) -> object:
 
 def _revive_map(value: dict[str, Any], buffers: Sequence[Buffer], depth: int) -> object:
     if type(spec := value.get("__nd__")) is list:
-        return _array_in(spec, buffers)
+        return array_in(spec, buffers)
     if "__bytes__" in value:
         match value:
             case {"__bytes__": [int(first), int(count)]}:
-                return b"".join(bytes(b) for b in _slice(buffers, first, count))
+                return b"".join(bytes(b) for b in frames_of(buffers, first, count))
     if value and depth == MAX_DEPTH:
         raise _too_deep()
     for key, item in value.items():
         if type(item) in _NESTED:
             value[key] = _revive(item, buffers, depth + 1)
     return value
-
-
-def _array_in(spec: list[Any], buffers: Sequence[Buffer]) -> np.ndarray:
-    if not (len(spec) in (3, 4) and isinstance(spec[0], str) and isinstance(spec[1], list)):
-        raise _no_description()
-    dtype, shape = _BY_NAME.get(spec[0]), spec[1]
-    raw = _raw_of_array(spec[2:], buffers)
-    if dtype is None or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-        raise BadRequest(f"not an array that may travel: {spec[0]} {shape}")
-    expected = math.prod(shape) * dtype.itemsize
-    if expected != len(raw):
-        raise BadRequest(f"an array {spec[0]} {shape} wants {expected} bytes, {len(raw)} came")
-    try:
-        return np.frombuffer(raw, dtype).reshape(shape)
-    except ValueError as error:  # no bytes, and dimensions that numpy cannot count
-        raise BadRequest(f"not an array that may travel: {spec[0]} {shape}") from error
-
-
-def _raw_of_array(place: list[Any], buffers: Sequence[Buffer]) -> Buffer:
-    if len(place) == 1 and isinstance(place[0], bytes):
-        return place[0]
-    if len(place) == 2 and isinstance(place[0], int) and isinstance(place[1], int):
-        parts = _slice(buffers, *place)
-        return parts[0] if len(parts) == 1 else b"".join(bytes(p) for p in parts)
-    raise _no_description()
-
-
-def _no_description() -> BadRequest:
-    return BadRequest("an array is described by dtype, shape and place")
-
-
-def _slice(buffers: Sequence[Buffer], first: int, count: int) -> Sequence[Buffer]:
-    if first < 0 or count < 1 or first + count > len(buffers):
-        raise BadRequest(f"buffers {first} to {first + count} of {len(buffers)}")
-    return buffers[first : first + count]

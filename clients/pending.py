@@ -9,8 +9,9 @@ from typing import Any
 
 from .errors import ConnectionLost, DataLoss, RagqError, UnknownMethod
 from .flow import Inflow, Input
+from .frames import Buffer
 from .line import Line
-from .packing import Buffer, Payload
+from .packing import Payload
 from .trace import Leg
 from .wire import STREAM_CREDIT, Envelope, Flag, Kind, Method, payload_of, to_ms
 

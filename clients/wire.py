@@ -13,7 +13,8 @@ from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from .errors import BadRequest, RagqError, VersionMismatch, rebuild
-from .packing import MAX_BUFFERS, MAX_FRAME, MAX_UNARY, Buffer, Payload, pack_map, plain, unpack_map
+from .frames import MAX_FRAME, Buffer
+from .packing import MAX_BUFFERS, MAX_UNARY, Payload, pack_map, plain, unpack_map
 from .reading import read
 
 __all__ = ["MAX_UNARY", "Envelope", "Flag", "Kind", "Method", "Nothing", "unary"]

@@ -12,8 +12,9 @@ import zmq
 
 from clients import sockets
 from clients.errors import BadRequest, Forbidden, RagqError
+from clients.frames import Buffer
 from clients.greetings import Welcome
-from clients.packing import Buffer, pack, unpack
+from clients.packing import pack, unpack
 from clients.system import HEALTH, Health
 from clients.wire import Envelope, Kind, Nothing, decode, failure_envelope, message, payload_of, peek
 from proxies.port import Port

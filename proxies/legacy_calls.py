@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clients.errors import BadRequest
-from clients.packing import Buffer, unpack_map
+from clients.frames import Buffer
+from clients.packing import unpack_map
 
 HARMLESS = frozenset(
     {

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clients.errors import Forbidden, UnknownMethod
-from clients.packing import Buffer, pack, unpack
+from clients.frames import Buffer
+from clients.packing import pack, unpack
 from clients.status import ServiceStats, ServiceStatus
 from clients.system import DESCRIBE, DRAIN, ECHO, FOR_ADMINS, HEALTH, LOST, STATS, Description, Health, Lost
 from clients.wire import Envelope, Kind, Method, Nothing, decode, message, payload_of

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from clients.errors import RagqError
-from clients.packing import Buffer, pack, pack_map
+from clients.frames import Buffer
+from clients.packing import pack, pack_map
 from clients.trace import Span, Trace, current, recording, spans_to_send, step
 from clients.waiter import give_up_at, waiter
 from clients.wire import Envelope, Flag, Kind, failure_envelope, message

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from clients import sockets
 from clients.errors import RagqError
+from clients.frames import Buffer
 from clients.greetings import Beat, Ready
 from clients.keys import Credential
-from clients.packing import Buffer, pack
+from clients.packing import pack
 from clients.peer import Peer
 from clients.wire import Envelope, Kind
 from services.running import Key, Running

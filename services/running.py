@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from clients.errors import DataLoss, RagqError
 from clients.flow import GRANT_BYTES, Inflow, Outflow, Taken
-from clients.packing import MAX_UNARY, Buffer, Payload
+from clients.frames import Buffer
+from clients.packing import MAX_UNARY, Payload
 from clients.wire import STREAM_CREDIT, Envelope, Kind, payload_of
 from services.service import Call
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from clients.config import Config
 from clients.errors import BadRequest, RagqError
+from clients.frames import Buffer
 from clients.greetings import Beat, Ready
 from clients.keys import Credential, credential_of
 from clients.memory import resident_bytes
-from clients.packing import Buffer
 from clients.wire import BEAT_INTERVAL_S, DEFAULT_TTL_MS, Envelope, Flag, Kind, decode, read_failure
 from services.answering import Answering
 from services.handling import Handling

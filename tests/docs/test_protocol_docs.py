@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import bounds, packing, system, wire
+from clients import bounds, frames, packing, system, wire
 from clients.errors import BY_REASON
 from services.legacy import COMMANDS
 
@@ -39,7 +39,7 @@ def test_header_fields_add_up_to_the_header() -> None:
 
 @pytest.mark.parametrize("row", rows("## Bodies and arrays"), ids=lambda row: row[0])
 def test_limits_are_those_of_the_code(row: list[str]) -> None:
-    assert int(row[1]) in [getattr(module, row[0], None) for module in (wire, packing, bounds)]
+    assert int(row[1]) in [getattr(module, row[0], None) for module in (wire, packing, frames, bounds)]
 
 
 def test_reasons_are_those_of_the_code() -> None:

@@ -16,7 +16,7 @@ import pytest
 import zmq
 
 from clients import Client, RagqError, errors, sockets
-from clients.aio import _Threads
+from clients.athreads import Threads
 from clients.greetings import Ready
 from clients.packing import pack
 from clients.pending import pending
@@ -87,7 +87,7 @@ def test_a_program_that_ends_with_calls_under_way_ends_at_once(mesh: Processes) 
 
 
 async def test_a_cancelled_task_cancels_its_call_at_the_worker(client: Client) -> None:
-    threads = _Threads()
+    threads = Threads()
     cancelled = client.call(SEEN, Nothing()).cancelled
     tasks = [asyncio.create_task(threads.run(lambda: client.call(WAIT, Wait(30)))) for _ in range(3)]
     many = asyncio.create_task(threads.run(lambda: client.call_many(WAIT, [Wait(30)] * 3)))
@@ -103,7 +103,7 @@ async def test_a_cancelled_task_cancels_its_call_at_the_worker(client: Client) -
 
 
 async def test_a_task_cancelled_while_it_waits_for_a_streams_event_cancels_the_stream(client: Client) -> None:
-    threads = _Threads()
+    threads = Threads()
     stream = client.stream(COUNT, Count(10, pause_s=30))
     assert (await threads.run(lambda: next(stream))).value == 0
     task = asyncio.create_task(threads.run(lambda: next(stream)))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from clients.packing import MAX_BUFFERS, MAX_FRAME
+from clients.frames import MAX_FRAME
+from clients.packing import MAX_BUFFERS
 from clients.wire import Envelope, Flag, Kind
 from tests.mesh.mutations import BOMBS, Message, calls, fine
 from tests.mesh.trial import ECHO, WAIT

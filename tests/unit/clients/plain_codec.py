@@ -11,7 +11,8 @@ from typing import Any, Union, get_args, get_origin
 import numpy as np
 
 from clients.errors import BadRequest, VersionMismatch
-from clients.packing import DTYPES, INLINE_ARRAY, INLINE_BYTES, MAX_BUFFERS, MAX_DEPTH, MAX_DIMENSIONS, MAX_FRAME
+from clients.frames import DTYPES, INLINE_ARRAY, INLINE_BYTES, MAX_DIMENSIONS, MAX_FRAME
+from clients.packing import MAX_BUFFERS, MAX_DEPTH
 from clients.reading import nearest
 from clients.wire import HEADER, MAGIC, MAX_ENVELOPE, MAX_META, TRACE, VERSION, Envelope, Flag, Kind
 

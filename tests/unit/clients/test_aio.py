@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from clients import AsyncRagq, Ragq
-from clients.aio import AsyncIndex, AsyncJob, AsyncLLM, AsyncTuning, _iterate, _Threads
+from clients.aindex import AsyncIndex, AsyncJob
+from clients.aio import AsyncTuning
+from clients.allm import AsyncLLM
+from clients.athreads import Threads, iterate
 from clients.errors import Cancelled, NotFound
 from clients.index import IndexClient, Job
 from clients.llm import LLMClient
@@ -62,7 +65,7 @@ def test_the_face_has_the_methods_of_its_twin() -> None:
 
 
 async def test_a_result_and_an_error_come_through() -> None:
-    threads = _Threads()
+    threads = Threads()
     assert await threads.run(lambda: threading.current_thread().name.startswith("ragq async"))
 
     def fail() -> None:
@@ -88,7 +91,7 @@ class Slow:
 
 
 async def test_cancelling_a_task_cancels_what_its_thread_waits_for() -> None:
-    threads, slow = _Threads(), Slow()
+    threads, slow = Threads(), Slow()
     task = asyncio.create_task(threads.run(slow.wait))
     await asyncio.to_thread(slow.has_begun.wait, 5)
     task.cancel()
@@ -99,7 +102,7 @@ async def test_cancelling_a_task_cancels_what_its_thread_waits_for() -> None:
 
 
 async def test_cancelling_a_task_between_two_calls_cancels_the_second() -> None:
-    threads, slow, gate, done = _Threads(), Slow(), threading.Event(), threading.Event()
+    threads, slow, gate, done = Threads(), Slow(), threading.Event(), threading.Event()
 
     def two_calls() -> None:
         gate.wait(5)
@@ -128,8 +131,8 @@ async def test_leaving_an_iteration_closes_what_it_iterates_over() -> None:
         finally:
             closed.append(True)
 
-    threads, source = _Threads(), numbers()
-    events = _iterate(threads, source, source.close)  # type: ignore[attr-defined]  # a generator
+    threads, source = Threads(), numbers()
+    events = iterate(threads, source, source.close)  # type: ignore[attr-defined]  # a generator
     async for number in events:
         if number == 3:
             break
@@ -139,7 +142,7 @@ async def test_leaving_an_iteration_closes_what_it_iterates_over() -> None:
 
 
 async def test_closing_does_not_wait_for_calls_under_way() -> None:
-    threads, slow = _Threads(), Slow()
+    threads, slow = Threads(), Slow()
     task = asyncio.create_task(threads.run(slow.wait))
     await asyncio.to_thread(slow.has_begun.wait, 5)
     began = time.monotonic()

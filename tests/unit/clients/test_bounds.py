@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from clients.bounds import MAX_CONTAINERS, check
 from clients.errors import BadRequest
-from clients.packing import MAX_FRAME, MAX_UNARY, unpack_map
+from clients.frames import MAX_FRAME
+from clients.packing import MAX_UNARY, unpack_map
 from tests.conftest import ROOT
 
 MEASURE = """

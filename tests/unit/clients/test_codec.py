@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as nps
 
 from clients import packing, reading, wire
 from clients.errors import RagqError
-from clients.packing import DTYPES, MAX_DEPTH
+from clients.frames import DTYPES
+from clients.packing import MAX_DEPTH
 from clients.wire import HEADER, MAX_META, Envelope, Flag, Kind
 from tests.unit.clients import plain_codec
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from clients.errors import BadRequest, Corrupted, DataLoss
 from clients.flow import GRANT_BYTES, GRANT_CHUNKS, Inflow, Input, Outflow, Taken
-from clients.packing import Buffer, Payload
+from clients.frames import Buffer
+from clients.packing import Payload
 from clients.wire import STREAM_CREDIT, STREAM_WINDOW, Envelope, Kind, decode
 
 

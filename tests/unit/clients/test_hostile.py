@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.errors import RagqError
+from clients.frames import MAX_FRAME, Buffer
 from clients.greetings import Beat, Hello, Ready, Welcome
-from clients.packing import MAX_FRAME, Buffer, unpack, unpack_map, unpack_raw
+from clients.packing import unpack, unpack_map, unpack_raw
 from clients.wire import decode, payload_of, read_failure
 from tests.mesh.mutations import Message, almost_right
 from tests.mesh.trial import Blob, Count, Number, Wait

@@ -15,14 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from clients.errors import BadRequest, TooLarge
+from clients.frames import DTYPES, INLINE_ARRAY, INLINE_BYTES, MAX_FRAME
 from clients.packing import (
-    DTYPES,
-    INLINE_ARRAY,
     INLINE_BODY,
-    INLINE_BYTES,
     MAX_BUFFERS,
     MAX_DEPTH,
-    MAX_FRAME,
     MAX_UNARY,
     Payload,
     pack,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clients.calls import Calls
+from clients.frames import Buffer
 from clients.greetings import Welcome
 from clients.line import Line
-from clients.packing import Buffer, Payload, pack
+from clients.packing import Payload, pack
 from clients.pending import Pending
 from clients.wire import Envelope, Flag, Kind, decode
 
