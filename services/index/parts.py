@@ -101,6 +101,20 @@ class Parts:
         self.lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Where vectors and words are.
+
+    Attributes:
+        server: of the vectors, when this process keeps it filled.
+    """
+
+    vectors: VectorStore
+    precedence: Precedence
+    keywords: KeywordIndexes
+    server: ChromaServer | None = None
+
+
 def open_parts(config: Config, llm: LLM, bulk: LLM | None = None, lock: DirectoryLock | None = None) -> Parts:
     """Own the data directory, open it, mend what a crash left, and go on ingesting.
 
@@ -125,7 +139,8 @@ def open_parts(config: Config, llm: LLM, bulk: LLM | None = None, lock: Director
         store, keeps = open_store(config, catalog, precedence := Precedence())
         undo.callback(store.close)
         keywords = KeywordIndexes(keywords_of(config))
-        parts = _joined(config, (llm, bulk or llm), lock, catalog, (store, precedence), keywords, keeps)
+        stores = _Stores(store, precedence, keywords, keeps)
+        parts = _Assembly(config, (llm, bulk or llm), catalog, stores).parts(lock)
         parts.uploads.sweep(time.time())
         _mend(parts)
         undo.pop_all()
@@ -147,9 +162,8 @@ def follow_parts(config: Config, llm: LLM) -> Parts:
         store, _ = open_store(config, catalog, precedence := Precedence())
         undo.callback(store.close)
         keywords = SharedKeywordIndexes(keywords_of(config), catalog)
-        parts = _joined(
-            config, (llm, llm), DirectoryLock(config.home / "index"), catalog, (store, precedence), keywords, None
-        )
+        stores = _Stores(store, precedence, keywords)
+        parts = _Assembly(config, (llm, llm), catalog, stores).parts(lock_of(config))
         undo.pop_all()
     return parts
 
@@ -170,71 +184,70 @@ def keywords_of(config: Config) -> Path:
     return config.home / "index" / "keyword"
 
 
-def _joined(
-    config: Config,
-    llms: tuple[LLM, LLM],
-    lock: DirectoryLock,
-    catalog: Catalog,
-    stored: tuple[VectorStore, Precedence],
-    keywords: KeywordIndexes,
-    keeps: ChromaServer | None,
-) -> Parts:
-    (llm, bulk), (store, precedence) = llms, stored
-    database, files, max_bytes = catalog.database, config.home / "files", config.index.max_file_mb << 20
-    originals = Originals(database, files)
-    uploads = Uploads(files / "uploads", max_bytes)
-    publisher = Publisher(catalog, store, keywords)
-    parser = Parser(config.index.parse_timeout_s, config.index.max_pages)
-    rest = Rest()
-    embedding = Embedding(bulk, time.monotonic, rest.wait)
-    reindexer = Reindexer(catalog, publisher, llm, embedding, time.monotonic)
-    intake = Intake(catalog, originals, config.index, max_bytes)
-    ingest = Ingest(
-        catalog,
-        intake,
-        Preparer(
-            database, catalog.documents, originals, Scanner(parser, Scans(database), config.index, time.monotonic)
-        ),
-        embedding,
-        publisher,
-        reindexer,
-        rest,
-        time.monotonic,
-    )
-    watches = WatchRecords(database, catalog.documents, time.time)
-    opener, gathering = Opener(config.index.web), Rest()
-    taking = Taking(catalog, originals, publisher, opener, config.index.web.tries, gathering.wait, time.time)
-    return Parts(
-        lock=lock,
-        database=database,
-        catalog=catalog,
-        originals=originals,
-        uploads=uploads,
-        store=store,
-        precedence=precedence,
-        keywords=keywords,
-        publisher=publisher,
-        reindexer=reindexer,
-        searcher=Searcher(catalog, store, keywords, llm, time.monotonic),
-        examiner=Examiner(catalog, store, publisher, originals),
-        editor=Editor(catalog, publisher, llm, time.time),
-        packer=Packer(catalog, originals),
-        unpacker=Unpacker(catalog, originals, llm, max_bytes),
-        parser=parser,
-        pictures=Pictures(catalog.documents, originals, Parser(DRAWING_S, config.index.max_pages)),
-        ingest=ingest,
-        opener=opener,
-        gatherer=Gatherer(catalog, taking, gathering, rest.wake, time.monotonic),
-        follower=Follower(
-            watches,
-            Takeover(catalog, watches, intake, originals, publisher),
-            config.index,
-            Rest(),
-            rest.wake,
+class _Assembly:
+    """Makes the parts, each of those that it needs."""
+
+    def __init__(self, config: Config, llms: tuple[LLM, LLM], catalog: Catalog, stores: _Stores) -> None:
+        self._config = config
+        self._llm, self._bulk = llms
+        self._catalog = catalog
+        self._stores = stores
+        self._max_bytes = config.index.max_file_mb << 20
+        self._originals = Originals(catalog.database, config.home / "files")
+        self._publisher = Publisher(catalog, stores.vectors, stores.keywords)
+        self._intake = Intake(catalog, self._originals, config.index, self._max_bytes)
+        self._parser = Parser(config.index.parse_timeout_s, config.index.max_pages)
+        self._rest = Rest()
+        self._embedding = Embedding(self._bulk, time.monotonic, self._rest.wait)
+        self._reindexer = Reindexer(catalog, self._publisher, self._llm, self._embedding, time.monotonic)
+        self._opener = Opener(config.index.web)
+
+    def parts(self, lock: DirectoryLock) -> Parts:
+        """All of them."""
+        catalog, originals, stores, publisher = self._catalog, self._originals, self._stores, self._publisher
+        return Parts(
+            lock=lock,
+            database=catalog.database,
+            catalog=catalog,
+            originals=originals,
+            uploads=Uploads(self._config.home / "files" / "uploads", self._max_bytes),
+            store=stores.vectors,
+            precedence=stores.precedence,
+            keywords=stores.keywords,
+            publisher=publisher,
+            reindexer=self._reindexer,
+            searcher=Searcher(catalog, stores.vectors, stores.keywords, self._llm, time.monotonic),
+            examiner=Examiner(catalog, stores.vectors, publisher, originals),
+            editor=Editor(catalog, publisher, self._llm, time.time),
+            packer=Packer(catalog, originals),
+            unpacker=Unpacker(catalog, originals, self._llm, self._max_bytes),
+            parser=self._parser,
+            pictures=Pictures(catalog.documents, originals, Parser(DRAWING_S, self._config.index.max_pages)),
+            ingest=self._ingest(),
+            opener=self._opener,
+            gatherer=self._gatherer(),
+            follower=self._follower(),
+            keeper=Keeper(catalog, stores.server, publisher, Rest()) if stores.server else None,
+        )
+
+    def _ingest(self) -> Ingest:
+        database, documents = self._catalog.database, self._catalog.documents
+        scanner = Scanner(self._parser, Scans(database), self._config.index, time.monotonic)
+        preparer = Preparer(database, documents, self._originals, scanner)
+        return Ingest(
+            self._catalog, self._intake, preparer, self._embedding, self._publisher, self._reindexer, self._rest,
             time.monotonic,
-        ),
-        keeper=Keeper(catalog, keeps, publisher, Rest()) if keeps else None,
-    )
+        )  # fmt: skip
+
+    def _gatherer(self) -> Gatherer:
+        rest, tries = Rest(), self._config.index.web.tries
+        taking = Taking(self._catalog, self._originals, self._publisher, self._opener, tries, rest.wait, time.time)
+        return Gatherer(self._catalog, taking, rest, self._rest.wake, time.monotonic)
+
+    def _follower(self) -> Follower:
+        watches = WatchRecords(self._catalog.database, self._catalog.documents, time.time)
+        takeover = Takeover(self._catalog, watches, self._intake, self._originals, self._publisher)
+        return Follower(watches, takeover, self._config.index, Rest(), self._rest.wake, time.monotonic)
 
 
 def _mend(parts: Parts) -> None:
