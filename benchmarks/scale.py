@@ -50,6 +50,9 @@ def passages(path: Path, count: int) -> list[Text]:
 def started(home: Path, offset: int, model: str) -> tuple[subprocess.Popen[bytes], Path]:
     """The launcher, and the configuration that callers need."""
     config = home / "ragq.yml"
+    (home / "data").mkdir()
+    if model:
+        (home / "data" / "models").symlink_to(Path(os.environ["RAGQ_HOME"]) / "models")
     toy = "{name: toy, backend: toy}"
     embed = f"{{name: {model}}}" if model else toy
     config.write_text(

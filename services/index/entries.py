@@ -105,15 +105,15 @@ class Entries:
         )
         return int(row[0])
 
-    def allowed(self, collection_id: int) -> set[str]:
-        """Ids of all entries that the stores may hold: documents on their way are brought there in parts."""
-        return self._ids(collection_id, "ready", "embedding")
+    def coming(self, collection_id: int) -> set[str]:
+        """Ids of entries that the stores may hold besides: documents on their way are brought there in parts."""
+        return self._ids(collection_id, "embedding")
 
-    def _ids(self, collection_id: int, *statuses: str) -> set[str]:
+    def _ids(self, collection_id: int, status: str) -> set[str]:
         rows = self._database.read().execute(
             """SELECT DISTINCT c.entry FROM chunks c JOIN documents d ON d.id = c.document_id
-            WHERE d.collection_id = ? AND d.status IN (SELECT value FROM json_each(?)) AND c.is_enabled""",
-            (collection_id, json.dumps(statuses)),
+            WHERE d.collection_id = ? AND d.status = ? AND c.is_enabled""",
+            (collection_id, status),
         )
         return {row[0] for row in rows}
 

@@ -20,7 +20,9 @@ from .schema import Database
 
 MAX_JOBS = 50
 MAX_KEPT = 1000
-FORGOTTEN = """WHERE d.status NOT IN ('ready', 'failed', 'cancelled')
+# By collection and status, as an index has them: documents that are settled are not looked at.
+FORGOTTEN = """WHERE d.collection_id IN (SELECT id FROM collections)
+AND d.status IN ('queued', 'parsing', 'chunking', 'embedding')
 AND NOT EXISTS (SELECT 1 FROM job_items i WHERE i.document_id = d.id AND i.outcome = '')"""
 
 

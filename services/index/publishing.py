@@ -202,7 +202,8 @@ class Publisher:
         entries = self._catalog.documents.entries
         with self._lock:
             self._sweep()
-            wanted, allowed = entries.wanted(shelf.id), entries.allowed(shelf.id)
+            coming, wanted = entries.coming(shelf.id), entries.wanted(shelf.id)
+            allowed = wanted | coming
             held, words = self._store.ids(self._now(shelf).store_key), self._keywords.of(shelf.key).ids()
         found: dict[Fault, set[str]] = {
             "missing_vectors": wanted - held,
@@ -216,7 +217,8 @@ class Publisher:
 
     def _mend(self, shelf: Shelf) -> str:
         entries = self._catalog.documents.entries
-        wanted, allowed = entries.wanted(shelf.id), entries.allowed(shelf.id)
+        coming, wanted = entries.coming(shelf.id), entries.wanted(shelf.id)
+        allowed = wanted | coming
         held, words = self._vectors(shelf, wanted), self._words(shelf)
         self._store.delete(shelf.store_key, sorted(held - allowed))
         if surplus := sorted(words - allowed):
