@@ -1,7 +1,7 @@
 """What does compiling a model of Qwen3-Embedding-0.6B's shape take, and how fast does the compiler think it is?
 
     python -m compile.fetch
-    python benchmarks/sophon.py [--tokens 128 --tokens 256 --tokens 512 --tokens 1024] [--dtype bf16]
+    python benchmarks/sophon.py [--task chat] [--tokens 128 --tokens 256 --tokens 512 --tokens 1024] [--dtype bf16]
 
 The weights are random: neither time nor size depends on them. Prints CPU seconds and peak memory of each length, and
 the latency by the compiler's model of the chip.
@@ -36,7 +36,10 @@ CONFIG = {
     "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "hidden_act": "silu", "rope_theta": 1e6,
     "vocab_size": VOCABULARY, "tie_word_embeddings": True,
 }  # fmt: skip
-CARD = Card("qwen3-embedding-0.6b", "decoder", ("embed",), dimension=HIDDEN, max_tokens=32768, pooling="last")
+CARDS = {
+    "embed": Card("qwen3-embedding-0.6b", "decoder", ("embed",), dimension=HIDDEN, max_tokens=32768, pooling="last"),
+    "chat": Card("qwen3-0.6b", "decoder", ("generate",), max_tokens=32768),
+}  # fmt: skip
 
 
 def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -56,7 +59,7 @@ def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{name}post_attention_layernorm.weight", (HIDDEN,)
 
 
-def write_checkpoint(directory: Path) -> Shelved:
+def write_checkpoint(directory: Path, task: str) -> Shelved:
     """Random bfloat16 weights, written tensor after tensor."""
     directory.mkdir()
     (directory / "config.json").write_text(json.dumps(CONFIG))
@@ -73,16 +76,17 @@ def write_checkpoint(directory: Path) -> Shelved:
         file.write(struct.pack("<Q", len(packed)) + packed)
         for _, shape in shapes():
             file.write(np.resize(bits, shape).tobytes())
-    return Shelved(CARD, directory, end)
+    return Shelved(CARDS[task], directory, end)
 
 
 @click.command()
 @click.option("--tokens", "lengths", multiple=True, default=("128", "256", "512", "1024"))
+@click.option("--task", type=click.Choice(list(CARDS)), default="embed")
 @click.option("--dtype", type=click.Choice(list(MODES)), default="bf16")
 @click.option("--work", type=click.Path(path_type=Path), help="Where 10 GB are free; default: the temporary directory.")
-def main(lengths: tuple[str, ...], dtype: str, work: Path | None) -> None:
+def main(lengths: tuple[str, ...], task: str, dtype: str, work: Path | None) -> None:
     with tempfile.TemporaryDirectory(dir=work) as place:
-        model = write_checkpoint(Path(place) / "checkpoint")
+        model = write_checkpoint(Path(place) / "checkpoint", task)
         begun, cpu = time.monotonic(), children_cpu()
 
         def tell(line: str) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from clients.errors import AlreadyExists, BadRequest
 from services.models.bundle import BMODEL, Bundle, Net
 
 from .compiler import CHIP, WEIGHTS, Compiler, mode_of
-from .decoder import Decoder, Shape
+from .decoder import Decoder, Memory, Shape
 from .mlir import Text
-from .source import Source
+from .source import WRITING, Source
 from .weights import Tensors, Weights, write
 
 # One net's weights are one allocation on the device: 3.2 GB failed on a card, and cut by layer they fit.
@@ -23,6 +25,8 @@ MAX_NET_BYTES = 2 << 30
 WEIGHT_BYTES = {"bf16": 2, "f16": 2, "w8": 1}
 Tell = Callable[[str], None]
 Write = Callable[[str, Shape], Text]
+# A net's name, its file, and the milliseconds of a pass by the compiler's model of the chip.
+Made = tuple[str, Path, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,15 @@ def build(source: Source, wish: Wish, compiler: Compiler, output: Path, tell: Te
 
 
 @dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some layers of the model: their name, how each kind of pass through them is written, and their weights."""
+
+    name: str
+    write: tuple[Write, ...]
+    tensors: Tensors
+
+
+@dataclass(frozen=True, slots=True)
 class _Nets:
     source: Source
     wish: Wish
@@ -83,42 +96,45 @@ class _Nets:
     def compile(self) -> tuple[list[Net], list[Path]]:
         """Every length, shortest first, and the files that make them up."""
         shapes = sorted(self.wish.shapes, key=lambda shape: (shape.tokens, shape.batch))
-        steps = self._blocks if is_in_blocks(self.source, self.wish) else self._whole
-        nets, parts = [], []
-        for shape, found in zip(shapes, steps(shapes), strict=True):
-            parts += [path for _, path, _ in found]
-            latency_ms = sum(ms for _, _, ms in found)
-            nets.append(Net(tuple(name for name, _, _ in found), shape.batch, shape.tokens, latency_ms))
-        return nets, parts
-
-    def _whole(self, shapes: Sequence[Shape]) -> list[list[tuple[str, Path, float]]]:
-        weights = self._weights("weights", self._tensors.whole())
-        return [
-            [self._net(self._decoder.whole(name, shape), name, weights)]
-            for shape, name in ((shape, f"{self.source.task}_{_suffix(shape)}") for shape in shapes)
+        found = self._pieces(shapes)
+        nets = [self._described(shape, [found[kind, shape] for kind in range(len(self._decoders))]) for shape in shapes]
+        return nets, [
+            path for kind in range(len(self._decoders)) for shape in shapes for _, path, _ in found[kind, shape]
         ]
 
-    def _blocks(self, shapes: Sequence[Shape]) -> list[list[tuple[str, Path, float]]]:
-        """Layer by layer, so that only one layer's weights lie there at a time."""
-        found: list[list[tuple[str, Path, float]]] = [[] for _ in shapes]
-        layers = range(self.source.causal.layers)
-        pieces: list[tuple[str, Write, Tensors]] = [
-            ("words", self._decoder.words, self._tensors.words()),
-            *((f"block_{n}", _of_layer(self._decoder, n), self._tensors.block(n)) for n in layers),
-            (self.source.task, self._decoder.tail, self._tensors.tail()),
-        ]
-        for piece, text, tensors in pieces:
-            weights = self._weights(piece, tensors)
-            for place, shape in enumerate(shapes):
-                name = f"{piece}_{_suffix(shape)}"
-                found[place].append(self._net(text(name, shape), name, weights))
+    def _pieces(self, shapes: Sequence[Shape]) -> dict[tuple[int, Shape], list[Made]]:
+        """Piece by piece, so that only one's weights lie there at a time."""
+        found: dict[tuple[int, Shape], list[Made]] = defaultdict(list)
+        for piece in self._blocks() if is_in_blocks(self.source, self.wish) else self._whole():
+            weights = write(self.work / f"{piece.name}.npz", piece.tensors)
+            for kind, text in enumerate(piece.write):
+                for shape in shapes:
+                    name = f"{piece.name}{'_more' * kind}_{_suffix(shape)}"
+                    found[kind, shape].append(self._net(text(name, shape), name, weights))
             weights.unlink()
         return found
 
+    def _whole(self) -> Iterator[_Piece]:
+        yield self._piece(self.source.task, Decoder.whole, self._tensors.whole())
+
+    def _blocks(self) -> Iterator[_Piece]:
+        yield self._piece("words", Decoder.words, self._tensors.words())
+        for layer in range(self.source.causal.layers):
+            yield self._piece(f"block_{layer}", partial(Decoder.block, layer=layer), self._tensors.block(layer))
+        yield self._piece(self.source.task, Decoder.tail, self._tensors.tail())
+
+    def _piece(self, name: str, text: Callable[[Decoder, str, Shape], Text], tensors: Tensors) -> _Piece:
+        return _Piece(name, tuple(partial(text, decoder) for decoder in self._decoders), tensors)
+
     @property
-    def _decoder(self) -> Decoder:
+    def _decoders(self) -> list[Decoder]:
+        """One for each kind of pass: a chat model reads a prompt, and then token after token."""
         source = self.source
-        return Decoder(source.causal, source.checkpoint, self._positions, len(source.answers), WEIGHTS)
+        memories: tuple[Memory, ...] = ("filled", "read") if source.task == "chat" else ("none",)
+        return [
+            Decoder(source.causal, source.checkpoint, self._positions, len(source.answers), WEIGHTS, memory)
+            for memory in memories
+        ]
 
     @property
     def _tensors(self) -> Weights:
@@ -128,19 +144,19 @@ class _Nets:
     def _positions(self) -> int:
         return max(shape.tokens for shape in self.wish.shapes)
 
-    def _weights(self, name: str, tensors: Tensors) -> Path:
-        return write(self.work / f"{name}.npz", tensors)
-
-    def _net(self, text: Text, name: str, weights: Path) -> tuple[str, Path, float]:
+    def _net(self, text: Text, name: str, weights: Path) -> Made:
         made = self.compiler.compile(text, name, weights, self.work / "nets", self.mode)
         self.tell(f"{name}: {made.latency_ms:.2f} ms by the compiler's model of the chip")
         kept = made.path.rename(self.work / f"{name}.bmodel")
         shutil.rmtree(self.work / "nets" / name)
         return name, kept, made.latency_ms
 
-
-def _of_layer(decoder: Decoder, layer: int) -> Write:
-    return lambda name, shape: decoder.block(name, shape, layer)
+    def _described(self, shape: Shape, kinds: Sequence[Sequence[Made]]) -> Net:
+        (steps, latency_ms), *rest = (
+            (tuple(name for name, _, _ in kind), sum(ms for _, _, ms in kind)) for kind in kinds
+        )
+        more, more_ms = rest[0] if rest else ((), 0.0)
+        return Net(steps, shape.batch, shape.tokens, latency_ms, more, more_ms)
 
 
 def _suffix(shape: Shape) -> str:
@@ -158,6 +174,8 @@ def _check(source: Source, wish: Wish, output: Path) -> None:
     if output.exists():
         raise AlreadyExists(f"{output} is there already", help="remove it, or give another --output")
     longest = max(shape.tokens for shape in wish.shapes)
+    if source.task == "chat" and any(shape.batch > 1 for shape in wish.shapes):
+        raise BadRequest("a chat model reads one text at a time", help="--tokens 512, not 4x512")
     if source.card.max_tokens and longest > source.card.max_tokens:
         raise BadRequest(f"'{source.card.name}' reads {source.card.max_tokens} tokens, not {longest}")
 
@@ -167,7 +185,7 @@ def _describe(source: Source, wish: Wish, compiler: Compiler, whole: Path, nets:
     source.settle(whole, max(net.tokens for net in nets), sha256[:16])
     bundle = Bundle(
         source.task, tuple(nets), source.causal.hidden, source.vocabulary, CHIP, wish.dtype,
-        answers=() if source.task == "next" else source.answers, prompt=source.prompt, sha256=sha256,
+        answers=() if source.task in WRITING else source.answers, prompt=source.prompt, sha256=sha256,
         weights_sha256=source.sha256(), tokenizer_sha256=_sha256(whole / "tokenizer.json"), tool=compiler.name,
     )  # fmt: skip
     bundle.write(whole)

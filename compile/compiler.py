@@ -86,6 +86,11 @@ def mode_of(dtype: str) -> str:
     return MODES[dtype]
 
 
+def address_mode(text: Text) -> str:
+    """The compiler's word for where inputs and outputs lie."""
+    return "io_alone" if text.is_apart else "auto"
+
+
 def latency(profile: Path) -> float:
     """Milliseconds of a pass, the last word of a compiler's profile; 0 for a net that only copies, which has none."""
     found = RUNTIME.findall(profile.read_text(encoding="utf-8", errors="replace")) if profile.is_file() else []

@@ -28,7 +28,7 @@ LENGTH = re.compile(r"(?:(\d+)x)?(\d+)")
 @click.command()
 @click.argument("model")
 @click.option("--output", type=click.Path(path_type=Path), help="The new directory; default: below the models.")
-@click.option("--task", type=click.Choice(["embed", "rerank", "next"]), help="Default: what the model is for.")
+@click.option("--task", type=click.Choice(["embed", "rerank", "chat", "next"]), help="Default: what the model is for.")
 @click.option("--dtype", default="bf16", show_default=True, help=f"{', '.join(MODES)}.")
 @click.option(
     "--tokens", "lengths", multiple=True, default=LENGTHS, show_default=True, metavar="[BATCHx]TOKENS",
@@ -49,7 +49,8 @@ def main(
     wish = Wish(tuple(parse(length) for length in lengths), dtype, blocks)
     bundle = build(source, wish, Installed() if installed else Stages(find(tools)), place, click.echo)
     for net in bundle.nets:
-        click.echo(f"{net.batch} x {net.tokens} tokens: {net.latency_ms:.2f} ms a pass")
+        more = f", {net.more_ms:.2f} ms a further token" if net.more else ""
+        click.echo(f"{net.batch} x {net.tokens} tokens: {net.latency_ms:.2f} ms a pass{more}")
     click.echo(f"{place}: {(place / BMODEL).stat().st_size / 1e6:.0f} MB")
 
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from services.llm.backends.causal import Causal
 from services.models.checkpoint import Checkpoint
 
 from .mlir import Graph, Int32, Text, Value
 
+Memory = Literal["none", "filled", "read"]
 HEAD = "answers"
 # Rows of a head whose product is worth float32.
 MAX_EXACT = 16
@@ -43,6 +45,10 @@ class Decoder:
         positions: rows of the table of rotary turns: the longest of all nets, so that they share it.
         head: rows of the head that become logits; 0: the vector itself comes out.
         weight_file: as in ``Graph``.
+        memory: ``none``: a text is read and forgotten. ``filled``: the keys and values of every layer come out behind
+            the output, ``key_N`` and ``value_N``, each [1, tokens, kv_heads, head_width]. ``read``: one token is read
+            after up to ``tokens`` others, whose keys and values are the inputs ``past_key_N`` and ``past_value_N``;
+            its own come out.
     """
 
     causal: Causal
@@ -50,6 +56,7 @@ class Decoder:
     positions: int
     head: int
     weight_file: str
+    memory: Memory = "none"
 
     def whole(self, name: str, shape: Shape) -> Text:
         """The model in one net.
@@ -57,6 +64,7 @@ class Decoder:
         Inputs: ``input_ids`` int32 [batch, tokens]; ``last_index`` int32 [batch], row * tokens + place of the last
         token; ``position_ids`` int32 [1, tokens]; ``attention_mask`` float32 [batch, 1, tokens, tokens], 0 or -10000.
         Output: ``embedding`` float32 [batch, hidden] behind the final norm, or ``logits`` float32 [batch, head].
+        With a memory that is read there is no ``last_index``, tokens are 1, and the mask is [1, 1, 1, past + 1].
         """
         net = _Net(self, name, shape)
         ids, last = net.ids(), net.last()
@@ -64,7 +72,7 @@ class Decoder:
         hidden = net.words(ids)
         for layer in range(self.causal.layers):
             hidden = net.layer(hidden, layer, last=last if layer == self.causal.layers - 1 else None)
-        return net.text(net.end(hidden))
+        return net.text(net.end(hidden if last is not None else net.only(hidden)))
 
     def words(self, name: str, shape: Shape) -> Text:
         """The first of several nets: ``input_ids`` to ``hidden`` float32 [batch, tokens, hidden]."""
@@ -81,14 +89,16 @@ class Decoder:
     def tail(self, name: str, shape: Shape) -> Text:
         """The last of several nets: ``hidden_in`` and ``last_index`` to what ``whole`` gives."""
         net = _Net(self, name, shape)
-        hidden = net.hidden()
-        return net.text(net.end(net.picked(hidden, net.last(), "last_hidden")))
+        hidden, last = net.hidden(), net.last()
+        return net.text(net.end(net.only(hidden) if last is None else net.picked(hidden, last, "last_hidden")))
 
 
 class _Net:
     def __init__(self, decoder: Decoder, name: str, shape: Shape) -> None:
         self._decoder, self._causal, self._checkpoint = decoder, decoder.causal, decoder.checkpoint
-        self._batch, self._tokens = shape.batch, shape.tokens
+        has_past = decoder.memory == "read"
+        self._batch, self._tokens = shape.batch, 1 if has_past else shape.tokens
+        self._past = shape.tokens if has_past else 0
         self._graph = Graph(name, decoder.weight_file)
 
     def text(self, output: Value) -> Text:
@@ -97,8 +107,9 @@ class _Net:
     def ids(self) -> Value:
         return self._graph.input("input_ids", (self._batch, self._tokens), "si32")
 
-    def last(self) -> Value:
-        return self._graph.input("last_index", (self._batch,), "si32")
+    def last(self) -> Value | None:
+        """Where the last token of each text is; None where there is one token only."""
+        return None if self._past else self._graph.input("last_index", (self._batch,), "si32")
 
     def hidden(self) -> Value:
         return self._graph.input("hidden_in", (self._batch, self._tokens, self._causal.hidden))
@@ -106,7 +117,7 @@ class _Net:
     def turns(self) -> None:
         """Rotary turns and the mask, for ``layer``."""
         positions = self._graph.input("position_ids", (1, self._tokens), "si32")
-        self._mask = self._graph.input("attention_mask", (self._batch, 1, self._tokens, self._tokens))
+        self._mask = self._graph.input("attention_mask", (self._batch, 1, self._tokens, self._past + self._tokens))
         table, row = (
             (self._decoder.positions, 1, self._causal.head_width),
             (1, self._tokens, 1, self._causal.head_width),
@@ -123,7 +134,7 @@ class _Net:
     def layer(self, hidden: Value, number: int, *, last: Value | None = None, name: str = "") -> Value:
         """One layer; with ``last``, only those tokens go on behind the attention."""
         own = f"layers.{number}."
-        mixed = self._attended(self._norm(hidden, own + "input_layernorm"), own + "self_attn.")
+        mixed = self._attended(self._norm(hidden, own + "input_layernorm"), own + "self_attn.", number)
         if last is not None:
             mixed, hidden = self.picked(mixed, last, "last_mixed"), self.picked(hidden, last, "last_hidden")
         mixed = self._linear(mixed, own + "self_attn.o_proj", self._causal.hidden)
@@ -136,6 +147,10 @@ class _Net:
         width = rows.shape[-1]
         flat = self._graph.op("Reshape", [rows], (self._batch * self._tokens, width), name + ".rows")
         return self._graph.op("Gather", [flat, last], (self._batch, width), name, axis=Int32(0))
+
+    def only(self, hidden: Value) -> Value:
+        """One token as a row, [1, hidden]."""
+        return self._graph.op("Reshape", [hidden], (self._batch, self._causal.hidden), "last_hidden")
 
     def end(self, hidden: Value) -> Value:
         """The final norm, which must never be left to another net, and the head.
@@ -153,28 +168,40 @@ class _Net:
         weight = self._graph.weight(HEAD, (self._causal.hidden, head))
         return op("MatMul", [normal, weight, self._graph.none], (self._batch, head), "logits")
 
-    def _attended(self, normal: Value, name: str) -> Value:
+    def _attended(self, normal: Value, name: str, number: int) -> Value:
         c, graph = self._causal, self._graph
-        query = self._turned(self._heads(normal, name + "q", c.heads), name + "q")
-        key = self._turned(self._heads(normal, name + "k", c.kv_heads), name + "k")
-        value = self._heads(normal, name + "v", c.kv_heads)
+        query = self._turned(self._heads(normal, name + "q", c.heads), name + "q_turned")
+        key = self._turned(self._heads(normal, name + "k", c.kv_heads), f"key_{number}")
+        value = self._heads(normal, name + "v", c.kv_heads, f"value_{number}")
+        key, value = self._remembered(key, f"key_{number}"), self._remembered(value, f"value_{number}")
         return graph.op(
             "FAttention", [query, key, value, self._mask, graph.none],
             (self._batch, self._tokens, c.heads * c.head_width), name + "mixed", scale=c.head_width**-0.5,
-            batch=self._batch, q_head=c.heads, kv_head=c.kv_heads, dim=c.head_width, mq=self._tokens, mk=self._tokens,
-            keep_dims=False,
+            batch=self._batch, q_head=c.heads, kv_head=c.kv_heads, dim=c.head_width, mq=self._tokens,
+            mk=self._past + self._tokens, keep_dims=False,
         )  # fmt: skip
 
-    def _heads(self, normal: Value, name: str, heads: int) -> Value:
+    def _remembered(self, new: Value, name: str) -> Value:
+        """With what the memory holds of the layer in front; and given out to it."""
+        if self._decoder.memory != "none":
+            self._graph.keep(new)
+        if not self._past:
+            return new
+        c = self._causal
+        past = self._graph.memory(f"past_{name}", (self._batch, self._past, c.kv_heads, c.head_width))
+        shape = (self._batch, self._past + self._tokens, c.kv_heads, c.head_width)
+        return self._graph.op("Concat", [past, new], shape, f"all_{name}", axis=Int32(1))
+
+    def _heads(self, normal: Value, name: str, heads: int, given: str = "") -> Value:
         """A projection as [batch, tokens, heads, head_width], normed where the model does it."""
         width = self._causal.head_width
         rows = self._linear(normal, f"{name}_proj", heads * width)
-        split = self._graph.op("Reshape", [rows], (self._batch, self._tokens, heads, width), f"{name}_heads")
+        split = self._graph.op("Reshape", [rows], (self._batch, self._tokens, heads, width), given or f"{name}_heads")
         return self._norm(split, f"{name}_norm") if f"{name}_norm.weight" in self._checkpoint else split
 
     def _turned(self, heads: Value, name: str) -> Value:
         inputs = [heads, self._sines, self._cosines]
-        return self._graph.op("Rope", inputs, heads.shape, f"{name}_turned", rope_mode="contiguous_halves")
+        return self._graph.op("Rope", inputs, heads.shape, name, rope_mode="contiguous_halves")
 
     def _gated(self, normal: Value, name: str) -> Value:
         inner = self._checkpoint.entry(f"{name}gate_proj.weight").shape[0]

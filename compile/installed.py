@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clients.errors import BackendError, ModelNotLoaded
 
-from .compiler import CHIP, EXACT, GROUP, PROFILE, WEIGHTS, Compiled, latency
+from .compiler import CHIP, EXACT, GROUP, PROFILE, WEIGHTS, Compiled, address_mode, latency
 from .mlir import Text
 
 DEPLOY, PACKER = "model_deploy", "model_tool"
@@ -40,9 +40,14 @@ class Installed:
         (place / f"{name}.mlir").write_text(text.module, encoding="utf-8")
         (place / EXACT).write_text("".join(f"{one} F32\n" for one in text.exact), encoding="utf-8")
         group = ["--q_group_size", str(GROUP)] if mode.startswith("W") else []
+        lists = {"--quant_input": text.narrow_inputs, "--quant_output": text.narrow_outputs}
+        narrow = [
+            word for key, places in lists.items() if places
+            for word in (key, f"{key}_list", ",".join(map(str, places)))
+        ]  # fmt: skip
         self._run(
             place, DEPLOY, "--mlir", f"{name}.mlir", "--quantize", mode, "--chip", CHIP, "--model", f"{name}.bmodel",
-            "--quantize_table", EXACT, "--skip_validation", *group,
+            "--quantize_table", EXACT, "--skip_validation", "--addr_mode", address_mode(text), *group, *narrow,
         )  # fmt: skip
         return Compiled(name, place / f"{name}.bmodel", latency(_profile(place, name)))
 

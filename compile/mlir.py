@@ -30,10 +30,16 @@ class Text:
     Attributes:
         module: the text of the dialect.
         exact: operations that are computed in float32 although the others are not.
+        narrow_inputs, narrow_outputs: places, from 1 on, of the tensors that come and go in the 16 bits that the chip
+            computes in.
+        is_apart: its inputs and outputs lie wherever the caller has them, and are not copied (address mode io_alone).
     """
 
     module: str
     exact: tuple[str, ...] = ()
+    narrow_inputs: tuple[int, ...] = ()
+    narrow_outputs: tuple[int, ...] = ()
+    is_apart: bool = False
 
 
 class Graph:
@@ -50,6 +56,8 @@ class Graph:
         self._arguments: list[Value] = []
         self._weights: dict[str, Value] = {}
         self._exact: list[str] = []
+        self._narrow: list[int] = []
+        self._kept: list[Value] = []
         self.none = self._line("None", [], "none", (), "")
 
     def input(self, name: str, shape: Sequence[int], element: Element = "f32") -> Value:
@@ -57,6 +65,16 @@ class Graph:
         argument = Value(f"%arg{len(self._arguments)}", tensor(shape, element), tuple(shape))
         self._arguments.append(argument)
         return self._line("Input", [argument], tensor(shape), shape, name)
+
+    def memory(self, name: str, shape: Sequence[int]) -> Value:
+        """An input that stays on the device, in 16 bits."""
+        value = self.input(name, shape)
+        self._narrow.append(len(self._arguments))
+        return value
+
+    def keep(self, value: Value) -> None:
+        """Give a value out, behind the outputs proper, in 16 bits and to stay on the device."""
+        self._kept.append(value)
 
     def weight(self, name: str, shape: Sequence[int]) -> Value:
         """A tensor of the weight file; asked for twice it is the same."""
@@ -76,10 +94,14 @@ class Graph:
         return self.op(kind, inputs, shape, name, **attributes)
 
     def text(self, *outputs: Value) -> Text:
-        """The whole module; the compiler calls an output by its location, with ``_f32`` where it was 16 bits wide."""
+        """The whole module, with what is kept behind the outputs.
+
+        The compiler calls an output by its location, with ``_f32`` where it was 16 bits wide.
+        """
         arguments = ", ".join(f"{value.reference}: {value.type} loc(unknown)" for value in self._arguments)
-        types = ", ".join(value.type for value in outputs)
-        result = types if len(outputs) == 1 else f"({types})"
+        given = (*outputs, *self._kept)
+        types = ", ".join(value.type for value in given)
+        result = types if len(given) == 1 else f"({types})"
         settings = {
             "chip": "ALL", "platform": "LLM", "state": "TOP_F32", "top_run_mode": "STATIC",
             "weight_file": self._weight_file,
@@ -89,11 +111,13 @@ class Graph:
             f"module @{self._name} attributes {{{said}}} {{",
             f"  func.func @main({arguments}) -> {result} {{",
             *self._lines,
-            f"    return {', '.join(value.reference for value in outputs)} : {types} loc(unknown)",
+            f"    return {', '.join(value.reference for value in given)} : {types} loc(unknown)",
             "  } loc(unknown)",
             "} loc(unknown)\n",
         )
-        return Text("\n".join(lines), tuple(self._exact))
+        places = tuple(range(len(outputs) + 1, len(given) + 1))
+        is_apart = bool(self._kept or self._narrow)
+        return Text("\n".join(lines), tuple(self._exact), tuple(self._narrow), places, is_apart)
 
     def _line(
         self,

@@ -18,7 +18,11 @@ from services.models.bundle import BMODEL, Task
 from services.models.checkpoint import Checkpoint
 from services.models.files import SETTINGS, weight_files
 
-ROLES: dict[str, tuple[str, ...]] = {"embed": ("embed",), "rerank": ("rerank",), "next": ("generate",)}
+ROLES: dict[Task, tuple[str, ...]] = {
+    "embed": ("embed",), "rerank": ("rerank",), "next": ("generate",), "chat": ("generate",),
+}  # fmt: skip
+# They tell the next token, so their head is as wide as the vocabulary.
+WRITING: tuple[Task, ...] = ("next", "chat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Source:
     """A checkpoint and its task.
 
     Attributes:
-        answers: ids of no and yes for a reranker, every id for the next token.
+        answers: ids of no and yes for a reranker, every id where the next token is told.
         prompt: what stands before and behind a text.
     """
 
@@ -45,8 +49,10 @@ class Source:
 
     @property
     def num_weights(self) -> int:
-        """Numbers in all tensors."""
-        return sum(entry.num_values for entry in self.checkpoint.entries.values())
+        """Numbers in all tensors; a head that is tied to the words lies there a second time."""
+        stored = sum(entry.num_values for entry in self.checkpoint.entries.values())
+        is_doubled = self.task in WRITING and not self.causal.has_own_head
+        return stored + self.vocabulary * self.causal.hidden * is_doubled
 
     def sha256(self) -> str:
         """Of its weight files, in the order of their names."""
@@ -73,7 +79,7 @@ def open_source(model: Shelved, task: str = "") -> Source:
 
     Args:
         model: from the shelf.
-        task: embed, rerank or next; empty: what the model is for.
+        task: embed, rerank, chat or next; empty: what the model is for.
 
     Raises:
         BadRequest: it is no decoder that is known, or its files are broken.
@@ -88,7 +94,7 @@ def open_source(model: Shelved, task: str = "") -> Source:
     chosen = _task(card, task)
     checkpoint = Checkpoint(model.path / card.weights)
     answers, prompt = _asked(chosen, model.path, card, is_qwen3=causal.type == "qwen3")
-    if chosen == "next":
+    if chosen in WRITING:
         answers = tuple(range(checkpoint.entry("embed_tokens.weight").shape[0]))
     return Source(model.path, card, causal, checkpoint, chosen, answers, prompt)
 
@@ -100,9 +106,11 @@ def _task(card: Card, task: str) -> Task:
     if card.head == "yes_no":
         able["rerank"] = "rerank"
     if "generate" in card.roles:
-        able["next"] = "next"
+        able["chat"] = "chat"
     if task in able:
         return able[task]
+    if task == "next" and "chat" in able:
+        return "next"
     if not task and len(able) == 1:
         return next(iter(able.values()))
     said = f"'{card.name}' cannot '{task}'" if task else f"'{card.name}' can be compiled for several tasks"
@@ -112,7 +120,7 @@ def _task(card: Card, task: str) -> Task:
 def _asked(task: Task, directory: Path, card: Card, *, is_qwen3: bool) -> tuple[tuple[int, ...], tuple[str, str]]:
     if task == "embed":
         return (), (card.query_prefix.replace("{instruction}", card.instruction), "")
-    if task == "next":
+    if task in WRITING:
         return (), ("", "")
     prompt = YesNoPrompt(directory, card, is_qwen3=is_qwen3)
     frame = frame_of(directory, is_qwen3=is_qwen3 and Pieces(directory / "tokenizer.json").has(QWEN3_TOKENS))

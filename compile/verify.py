@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,8 +16,10 @@ import numpy as np
 from clients.config import Config
 from services.llm.backends.sophon.options import Options
 from services.llm.backends.sophon.passes import Passes
+from services.llm.backends.sophon.recall import Recalls
 from services.models import Shelf
 from services.models.bundle import Bundle, Net, read_bundle
+from services.service import Call
 
 from .failing import FAILED, failing
 from .reference import Reference, reference
@@ -25,6 +28,8 @@ from .tools import find
 
 LEAST_COSINE = 0.999
 MOST_SHARE = 0.02
+# Of a chat model: tokens of the short text, and how many a text grows by.
+SHORT, NUM_MORE = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +88,35 @@ def verify(
         BackendError: the device, or the simulator, failed.
     """
     nets = [net for net in bundle.nets if not tokens or net.tokens in tokens]
+    run = _recalled if bundle.task == "chat" else _read
     for net in nets:
-        texts = _texts(net, bundle.vocabulary)
-        alone = replace(bundle, nets=(net,))
-        with closing(Passes(alone, directory / bundle.file, options, Path(tempfile.gettempdir()))) as passes:
-            found = passes.outputs(texts)
+        texts, found = run(replace(bundle, nets=(net,)), directory / bundle.file, options)
         yield _compare(net, bundle.task, found, [exact(text) for text in texts])
 
 
 def _simulated(tools: Path | None) -> Options:
     return Options(driver="simulator", libraries=str(find(tools).libraries), timeout_s=7200)
+
+
+def _read(alone: Bundle, bmodel: Path, options: Options) -> tuple[list[np.ndarray], np.ndarray]:
+    """Texts, and what the one net of a bundle gives for each."""
+    texts = _texts(alone.nets[0], alone.vocabulary)
+    with closing(Passes(alone, bmodel, options, Path(tempfile.gettempdir()))) as passes:
+        return texts, passes.outputs(texts)
+
+
+def _recalled(alone: Bundle, bmodel: Path, options: Options) -> tuple[list[np.ndarray], np.ndarray]:
+    """Texts that grow by a token, and the logits behind each: of a short one, and of one until the net is full."""
+    tokens = alone.nets[0].tokens
+    whole = np.random.default_rng(tokens).integers(0, alone.vocabulary, tokens, dtype=np.int32)
+    texts, found = [], []
+    with closing(Recalls(alone, bmodel, options, Path(tempfile.gettempdir()))) as recalls:
+        for begun in (SHORT, tokens - NUM_MORE):
+            with recalls.lent(Call(time.monotonic() + options.timeout_s)) as recall:
+                found += [recall.read(whole[:begun].tolist())]
+                found += [recall.expand([0], [int(token)])[0] for token in whole[begun : begun + NUM_MORE]]
+            texts += [whole[:end] for end in range(begun, begun + NUM_MORE + 1)]
+    return texts, np.stack(found)
 
 
 def _texts(net: Net, vocabulary: int) -> list[np.ndarray]:
@@ -116,7 +140,8 @@ def _line(verdict: Verdict, task: str, *, is_good: bool) -> str:
     what = f"share of yes off by {verdict.error:.4f}" if task == "rerank" else (
         f"cosine {verdict.cosine:.6f}, largest difference {verdict.error:.5f}"
     )  # fmt: skip
-    estimate = f", {net.latency_ms:.1f} ms by the compiler's model" if net.latency_ms else ""
+    more = f" and {net.more_ms:.1f} ms a further token" if net.more_ms else ""
+    estimate = f", {net.latency_ms:.1f} ms{more} by the compiler's model" if net.latency_ms else ""
     return f"{'ok ' if is_good else 'BAD'}  {net.batch} x {net.tokens} tokens: {what}{estimate}"
 
 

@@ -14,7 +14,7 @@ from .json_file import read_map
 
 BUNDLE = "ragq.json"
 BMODEL = "model.bmodel"
-Task = Literal["embed", "rerank", "next"]
+Task = Literal["embed", "rerank", "next", "chat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,16 @@ class Net:
         batch: texts that go through together.
         tokens: of each text, padding included.
         latency_ms: of a pass, by the compiler's model of the chip; 0: not known.
+        more: graphs that read one more token after up to ``tokens`` that are remembered; only for the task ``chat``.
+        more_ms: of such a pass, as ``latency_ms``.
     """
 
     steps: tuple[str, ...]
     batch: int
     tokens: int
     latency_ms: float = 0.0
+    more: tuple[str, ...] = ()
+    more_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Bundle:
     """The file ``ragq.json`` beside a bmodel.
 
     Attributes:
-        task: ``embed`` gives vectors, ``rerank`` the logits of no and yes, ``next`` those of the next token.
+        task: ``embed`` gives vectors, ``rerank`` the logits of no and yes, ``next`` those of the next token, and
+            ``chat`` those too, with a memory of the tokens before.
         nets: the lengths, shortest first.
         hidden: numbers of a vector.
         dtype: bf16, f16, or w8 (8-bit weights, bf16 between).
@@ -88,6 +93,8 @@ def read_bundle(directory: Path) -> Bundle:
     bundle = read(Bundle, dict(read_map(directory / BUNDLE)), str(directory / BUNDLE))
     if not bundle.nets or not all(net.steps and net.batch > 0 and net.tokens > 0 for net in bundle.nets):
         raise BadRequest(f"{directory / BUNDLE} names no net, or one without steps, texts or tokens")
+    if bundle.task == "chat" and not all(net.more and net.batch == 1 for net in bundle.nets):
+        raise BadRequest(f"{directory / BUNDLE} names a net of a chat model that cannot go on", help="compile it again")
     if not (directory / bundle.file).is_file():
         raise BadRequest(f"{directory} lacks {bundle.file}", help="compile or copy it again")
     return bundle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,25 @@ CONFIG = {
 }  # fmt: skip
 
 
-def write(directory: Path, *, prefix: str = "model.", is_tied: bool = True) -> dict[str, np.ndarray]:
-    """Write ``config.json`` and ``model.safetensors``; returns the tensors without the prefix, as float32."""
+def write(
+    directory: Path, *, prefix: str = "model.", is_tied: bool = True, layers: int = LAYERS, told: Sequence[int] = ()
+) -> dict[str, np.ndarray]:
+    """Write ``config.json`` and ``model.safetensors``.
+
+    Args:
+        prefix: of the keys.
+        layers: how many.
+        told: the only rows of a head of its own that are not zeros; empty: all.
+
+    Returns:
+        The tensors without the prefix, as float32.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(CONFIG | {"tie_word_embeddings": is_tied}))
-    tensors = {name: as_bf16(values) for name, values in _tensors(is_tied=is_tied).items()}
+    config = CONFIG | {"tie_word_embeddings": is_tied, "num_hidden_layers": layers}
+    (directory / "config.json").write_text(json.dumps(config))
+    tensors = {name: as_bf16(values) for name, values in _tensors(layers, is_tied=is_tied).items()}
+    if told:
+        tensors["lm_head.weight"][np.setdiff1d(np.arange(VOCABULARY), told)] = 0
     save(
         {name if name.startswith("lm_head") else prefix + name: bits for name, bits in tensors.items()},
         directory / "model.safetensors",
@@ -47,14 +62,14 @@ def save(tensors: dict[str, np.ndarray], path: Path) -> None:
     path.write_bytes(struct.pack("<Q", len(packed)) + packed + b"".join(bits.tobytes() for bits in tensors.values()))
 
 
-def _tensors(*, is_tied: bool) -> dict[str, np.ndarray]:
+def _tensors(layers: int, *, is_tied: bool) -> dict[str, np.ndarray]:
     rng = np.random.RandomState(0)  # its numbers are the same in every version of numpy
 
     def dense(outputs: int, inputs: int) -> np.ndarray:
         return rng.normal(0, 0.08, (outputs, inputs))
 
     found = {"embed_tokens.weight": rng.normal(0, 0.2, (VOCABULARY, HIDDEN)), "norm.weight": rng.normal(1, 0.1, HIDDEN)}
-    for layer in range(LAYERS):
+    for layer in range(layers):
         name = f"layers.{layer}."
         for part, heads in (("q", HEADS), ("k", KV_HEADS), ("v", KV_HEADS)):
             found[f"{name}self_attn.{part}_proj.weight"] = dense(heads * WIDTH, HIDDEN)

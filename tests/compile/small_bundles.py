@@ -26,6 +26,7 @@ EMBED = Card(
     instruction="Find cats", query_prefix="Instruct: {instruction}\nQuery:",
 )  # fmt: skip
 RERANK = Card("small", "decoder", ("rerank",), max_tokens=256, head="yes_no")
+CHAT = Card("small", "decoder", ("generate",), max_tokens=256)
 LENGTHS = (Shape(1, 16), Shape(2, 16), Shape(1, 32))
 
 
@@ -41,6 +42,15 @@ def reranking_checkpoint(directory: Path, *, is_tied: bool = True) -> Shelved:
     checkpoints.write(directory, is_tied=is_tied)
     small_tokenizer.write(directory, template=small_tokenizer.CHATML)
     return Shelved(RERANK, directory, 0)
+
+
+def chat_checkpoint(directory: Path, layers: int = checkpoints.LAYERS) -> Shelved:
+    """A model that writes whole words, other ones after other prompts."""
+    tokenizer = small_tokenizer.write(directory, template=small_tokenizer.CHATML)
+    words = [number for number in range(tokenizer.get_vocab_size()) if tokenizer.decode([number]).strip(" ").isalpha()]
+    told = [number for number in words if tokenizer.decode([number]).startswith(" ")]
+    checkpoints.write(directory, is_tied=False, layers=layers, told=told)
+    return Shelved(CHAT, directory, 0)
 
 
 def compiled(tools: Tools, model: Shelved, output: Path, *lengths: Shape, dtype: str = "bf16", **wish: object) -> Path:

@@ -63,6 +63,21 @@ def test_the_final_norm_is_in_every_net_that_gives_a_vector(tmp_path):
         assert text.exact == ("embedding",)
 
 
+@pytest.mark.parametrize("memory", ["filled", "read"])
+def test_a_net_with_a_memory_gives_and_takes_each_layer_in_16_bits(tmp_path, memory):
+    _, causal, checkpoint = source_of(tmp_path)
+    text = Decoder(causal, checkpoint, 16, checkpoints.VOCABULARY, "weights.npz", memory).whole("net", Shape(1, 16))
+    inputs = [line.split('loc("')[1].rstrip('")') for line in text.module.splitlines() if '"top.Input"' in line]
+    past = [f"past_{kind}_{layer}" for layer in range(checkpoints.LAYERS) for kind in ("key", "value")]
+    assert inputs == (
+        ["input_ids", "position_ids", "attention_mask", *past] if memory == "read"
+        else ["input_ids", "last_index", "position_ids", "attention_mask"]
+    )  # fmt: skip
+    assert text.narrow_inputs == ((4, 5, 6, 7) if memory == "read" else ())
+    assert text.narrow_outputs == (2, 3, 4, 5)
+    assert text.is_apart
+
+
 def test_f32_is_refused_with_the_reason():
     with pytest.raises(ConfigError, match=r"wrong vectors in f32 \(cosine -0.07\)"):
         mode_of("f32")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import math
 import os
 import signal
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from compile.tools import find
+from services.llm.backends.sophon.memory import MemoryRecord
 from services.llm.backends.sophon.port import ARRAYS, Spec
 from services.llm.backends.sophon.runtime import Runtime
 
@@ -56,31 +58,44 @@ def get_available_tpu_num() -> int:
 
 
 class Handle:
-    def __init__(self, device: int) -> None:
-        self._device = device
+    def __init__(self, device: int, runtime: Runtime | None = None) -> None:
+        self._device, self.runtime = device, runtime
 
     def get_target(self) -> str:
         return "Error"
 
 
 class Tensor:
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-        self._values: np.ndarray | None = None
+    """``Tensor(handle, shape, dtype, has_host, has_device)`` of zeros, or ``Tensor(tensor, shape, first)``, a part."""
+
+    def __init__(self, of, shape, *rest) -> None:
+        if isinstance(of, Tensor):
+            self._spec, (first,) = Spec("", tuple(shape), of._spec.dtype), rest
+            if (first + math.prod(shape)) * self._spec.array.itemsize > of._spec.num_bytes:
+                raise SailTensorError("size out of range")
+            self._is_set, self._block = True, of._block
+            self.record = of._block.part(first * self._spec.array.itemsize, self._spec.num_bytes)
+        else:
+            dtype, has_host, has_device = rest
+            self._spec = Spec("", tuple(shape), dtype.value)
+            self._is_set, self._block = not has_host and has_device, of.runtime.block(self._spec.num_bytes)
+            self.record = self._block.record
 
     def update_data(self, values: np.ndarray) -> None:
-        if values.shape != self._spec.shape or values.dtype != ARRAYS[self._spec.dtype]:
+        if values.shape != self._spec.shape or values.dtype != self._spec.array:
             raise SailTensorError(f"update_data: {values.shape} {values.dtype} does not match {self._spec}")
-        self._values = values.copy()
+        self._block.write(values)
+        self._is_set = True
 
     def asnumpy(self) -> np.ndarray:
-        return self.held().copy()
+        return self._block.read(self._spec.shape, self._spec.array)
 
-    def held(self) -> np.ndarray:
-        return np.zeros(self._spec.shape, ARRAYS[self._spec.dtype]) if self._values is None else self._values
+    def filled(self) -> MemoryRecord:
+        self._is_set = True
+        return self.record
 
     def is_set(self) -> bool:
-        return self._values is not None
+        return self._is_set
 
     def shape(self) -> list[int]:
         return list(self._spec.shape)
@@ -119,11 +134,20 @@ class Engine:
     def get_output_dtype(self, graph: str, name: str) -> Dtype:
         return Dtype(self._specs(graph, "outputs")[name].dtype)
 
+    def get_handle(self) -> Handle:
+        return Handle(0, self._runtime)
+
     def create_input_tensors_map(self, graph: str, mode: int) -> dict[str, Tensor]:
-        return {name: Tensor(spec) for name, spec in self._specs(graph, "inputs").items()}
+        return self._tensors(graph, "inputs")
 
     def create_output_tensors_map(self, graph: str, mode: int) -> dict[str, Tensor]:
-        return {name: Tensor(spec) for name, spec in self._specs(graph, "outputs").items()}
+        return self._tensors(graph, "outputs")
+
+    def _tensors(self, graph: str, side: str) -> dict[str, Tensor]:
+        specs, everywhere = self._specs(graph, side), (True, True)
+        return {
+            name: Tensor(self.get_handle(), spec.shape, Dtype(spec.dtype), *everywhere) for name, spec in specs.items()
+        }
 
     def process(self, graph, inputs, outputs=None):
         specs = self._specs(graph, "inputs")
@@ -132,9 +156,9 @@ class Engine:
         if set(inputs) != set(specs) or not all(tensor.is_set() for tensor in inputs.values()):
             self._fill(outputs)
             return None
-        found = self._runtime.run([graph], {name: tensor.held() for name, tensor in inputs.items()})
-        for spec, values in zip(self._runtime.graphs[graph].outputs, found, strict=True):
-            outputs[spec.name].update_data(values)
+        known = self._runtime.graphs[graph]
+        taken = [inputs[spec.name].record for spec in known.inputs]
+        self._runtime.launch(known, taken, [outputs[spec.name].filled() for spec in known.outputs])
         return None
 
     def _process_arrays(self, graph, specs, inputs):
@@ -173,7 +197,7 @@ class LockHeld:
 
     def __enter__(self) -> None:
         held = ctypes.PyDLL(self._free._name, handle=self._free._handle)
-        held.bmrt_launch_data.restype = ctypes.c_bool
+        held.bmrt_launch_tensor_ex.restype = ctypes.c_bool
         self._runtime._rt = held
 
     def __exit__(self, *_: object) -> None:

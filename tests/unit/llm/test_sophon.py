@@ -12,12 +12,13 @@ import pytest
 from clients.config import Model
 from clients.errors import BackendError, BadRequest, ConfigError, TooLarge
 from services.llm.backends.registry import Site, backend
+from services.llm.backends.sophon.cells import layout, row_values
 from services.llm.backends.sophon.checked import Checked, widened
 from services.llm.backends.sophon.frames import receive, send
-from services.llm.backends.sophon.inputs import fixed
+from services.llm.backends.sophon.inputs import fixed, further
 from services.llm.backends.sophon.options import read_options
 from services.llm.backends.sophon.plan import plan
-from services.llm.backends.sophon.port import Graph, Spec
+from services.llm.backends.sophon.port import Cells, Graph, Spec
 from services.models import Card, Shelf
 from services.models.bundle import BMODEL, Bundle, Net, read_bundle
 
@@ -77,7 +78,15 @@ class Adding:
     def keep(self, graph: str, arrays: Mapping[str, np.ndarray]) -> None:
         self.kept.update(arrays)
 
-    def run(self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def reserve(self, number: int) -> None:
+        pass
+
+    def release(self, number: int) -> None:
+        pass
+
+    def run(
+        self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
+    ) -> list[np.ndarray]:
         given = {**self.kept, **arrays}
         return [given["a"] + len(graphs) * given["b"]]
 
@@ -110,6 +119,77 @@ def test_graphs_that_follow_one_another_run_with_what_was_kept():
 def test_what_the_vendors_library_would_take_wrongly_never_reaches_it(graphs, arrays, says):
     with pytest.raises(BadRequest, match=says):
         Checked(Adding()).run(graphs, arrays)
+
+
+class Remembering(Adding):
+    """A device with a memory of four rows, of which a graph fills two and another reads all and adds one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ids, out = Spec("ids", (1,), "int32"), Spec("sum", (2,), "float32")
+        past, short = (Spec("past_key_0", (1, rows, 2, 8), "bfloat16") for rows in (4, 2))
+        self.graphs = {
+            "filled": Graph("filled", (ids,), (out, Spec("key_0", (1, 2, 2, 8), "bfloat16"))),
+            "more": Graph("more", (ids, past), (out, Spec("key_0", (1, 1, 2, 8), "bfloat16"))),
+            "sooner": Graph("sooner", (ids, short), (out, Spec("key_0", (1, 1, 2, 8), "bfloat16"))),
+        }
+
+    def run(
+        self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
+    ) -> list[np.ndarray]:
+        return [ones(2)]
+
+
+IDS = {"ids": ones(1, dtype="int32")}
+
+
+def test_a_memory_is_as_long_as_the_longest_graph_reads():
+    (spec,) = layout(Remembering().graphs.values()).values()
+    assert (spec.name, spec.shape, row_values(spec), spec.num_bytes) == ("key_0", (1, 4, 2, 8), 16, 128)
+
+
+def test_what_goes_to_a_memory_is_neither_asked_for_nor_given_back():
+    device = Checked(Remembering())
+    device.reserve(1)
+    assert len(device.run(["filled"], IDS, Cells(1, 0))) == 1
+    assert len(device.run(["more"], IDS, Cells(1, 3))) == 1
+    with pytest.raises(BadRequest, match="has an input 'past_key_0'"):
+        device.run(["more"], {**IDS, "past_key_0": ones(1, 4, 2, 8, dtype="uint16")}, Cells(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("graph", "cells", "kind", "says"),
+    [
+        ("more", None, BadRequest, "'more' lacks a memory"),
+        ("more", Cells(2, 0), BackendError, "what the answer had read is gone"),
+        ("more", Cells(1, 4), BadRequest, "wants rows 4 to 5 of 4"),
+        ("filled", Cells(1, 3), BadRequest, "wants rows 3 to 5 of 4"),
+        ("more", Cells(1, -1), BadRequest, "wants rows -1 to 0 of 4"),
+    ],
+)
+def test_a_pass_beyond_its_memory_never_reaches_the_device(graph, cells, kind, says):
+    device = Checked(Remembering())
+    device.reserve(1)
+    with pytest.raises(kind, match=says):
+        device.run([graph], IDS, cells)
+
+
+def test_a_memory_is_had_once_and_only_of_a_model_that_has_one():
+    device = Checked(Remembering())
+    device.reserve(1)
+    with pytest.raises(BadRequest, match="no memory 1"):
+        device.reserve(1)
+    device.release(1)
+    device.release(1)
+    device.reserve(1)
+    with pytest.raises(BadRequest, match="the model has none"):
+        Checked(Adding()).reserve(1)
+
+
+def test_a_further_token_sees_those_before_it_and_itself_and_no_row_that_is_empty():
+    inputs = further(9, 2, 4)
+    assert (inputs["attention_mask"] == [[[[0, 0, -10000, -10000, 0]]]]).all()
+    assert (inputs["input_ids"].tolist(), inputs["position_ids"].tolist()) == ([[9]], [[2]])
 
 
 def test_an_input_that_a_graph_lacks_cannot_be_kept():
@@ -153,6 +233,8 @@ def test_a_pipe_that_ends_in_the_middle_is_the_end():
         ({"devices": []}, "numbers from 0 on, each once"),
         ({"devices": [0, 0]}, "each once"),
         ({"devices": [-1]}, "from 0 on"),
+        ({"devices": [[0, 1]]}, "cannot be spread over several devices"),
+        ({"answers": 0}, "answers are 1 or more"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"device": [1]}, "devices"),
     ],

@@ -13,21 +13,25 @@ import numpy as np
 from clients.errors import BackendError, BadRequest
 from clients.reading import nearest
 
-from .port import Driver, Graph, Spec
+from .cells import given, layout, taken
+from .port import Cells, Driver, Graph, Spec
 
 
 class Checked:
     """A driver that refuses what its library would take wrongly.
 
     Raises:
-        BadRequest: from ``keep`` and ``run``: an unknown graph, a missing or unknown input, a wrong shape or dtype.
-        BackendError: from ``run``: the device gave something that is no number.
+        BadRequest: from ``keep`` and ``run``: an unknown graph, a missing or unknown input, a wrong shape or dtype, no
+            memory, or a row that it does not have.
+        BackendError: from ``run``: the device gave something that is no number, or the memory is gone.
     """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self.graphs = driver.graphs
         self._kept: dict[str, set[str]] = {}
+        self._layout = layout(driver.graphs.values())
+        self._reserved: set[int] = set()
 
     def keep(self, graph: str, arrays: Mapping[str, np.ndarray]) -> None:
         """As ``Driver.keep``."""
@@ -39,16 +43,33 @@ class Checked:
         self._driver.keep(graph, arrays)
         self._kept.setdefault(graph, set()).update(arrays)
 
-    def run(self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def reserve(self, number: int) -> None:
+        """As ``Driver.reserve``."""
+        if not self._layout or number in self._reserved:
+            raise BadRequest(f"there is no memory {number} to be had: the model has none, or it is taken")
+        self._driver.reserve(number)
+        self._reserved.add(number)
+
+    def release(self, number: int) -> None:
+        """As ``Driver.release``; of one that a new start took away, nothing is left to forget."""
+        if number in self._reserved:
+            self._reserved.remove(number)
+            self._driver.release(number)
+
+    def run(
+        self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
+    ) -> list[np.ndarray]:
         """As ``Driver.run``."""
         found = [self._graph(name) for name in graphs]
         used: set[str] = set()
         for place, graph in enumerate(found):
             used |= self._inputs(graph, arrays, found[place - 1] if place else None)
+            self._remembers(graph, cells)
         if spare := sorted(set(arrays) - used):
             raise BadRequest(f"no graph of {', '.join(graphs)} has an input '{spare[0]}'")
-        outputs = self._driver.run(graphs, arrays)
-        for spec, output in zip(found[-1].outputs, outputs, strict=True):
+        outputs = self._driver.run(graphs, arrays, cells)
+        specs = [spec for spec in found[-1].outputs if not given(spec)]
+        for spec, output in zip(specs, outputs, strict=True):
             _is_finite(graphs[-1], spec, output)
         return outputs
 
@@ -61,12 +82,27 @@ class Checked:
         for place, spec in enumerate(graph.inputs):
             if not place and before is not None:
                 _follows(before, graph)
+            elif taken(spec):
+                continue
             elif spec.name in arrays:
                 _fits(graph.name, spec, arrays[spec.name])
                 used.add(spec.name)
             elif spec.name not in self._kept.get(graph.name, ()):
                 raise BadRequest(f"'{graph.name}' lacks its input '{spec.name}'")
         return used
+
+    def _remembers(self, graph: Graph, cells: Cells | None) -> None:
+        """Whether what the graph takes from and gives to a memory is there, and fits."""
+        rows = [spec.shape[1] for spec in graph.outputs if given(spec)]
+        if not rows:
+            return
+        if cells is None:
+            raise BadRequest(f"'{graph.name}' lacks a memory")
+        if cells.number not in self._reserved:
+            raise BackendError("the device was started anew, and what the answer had read is gone", help="ask again")
+        most = min(spec.shape[1] for spec in self._layout.values())
+        if cells.row < 0 or cells.row + max(rows) > most:
+            raise BadRequest(f"'{graph.name}' wants rows {cells.row} to {cells.row + max(rows)} of {most}")
 
     def _graph(self, name: str) -> Graph:
         if name not in self.graphs:

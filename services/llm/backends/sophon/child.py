@@ -19,7 +19,7 @@ from clients.errors import RagqError
 
 from .checked import Checked
 from .frames import receive, send
-from .port import Driver
+from .port import Cells, Driver
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -66,10 +66,16 @@ def _serve(driver: Driver, requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def _answer(driver: Driver, head: Mapping[str, Any], arrays: Arrays) -> Arrays:
+    if "run" in head:
+        cells = Cells(*head["cells"]) if head["cells"] else None
+        return {str(place): array for place, array in enumerate(driver.run(head["run"], arrays, cells))}
     if "keep" in head:
         driver.keep(head["keep"], arrays)
-        return {}
-    return {str(place): array for place, array in enumerate(driver.run(head["run"], arrays))}
+    elif "reserve" in head:
+        driver.reserve(head["reserve"])
+    else:
+        driver.release(head["release"])
+    return {}
 
 
 def _refusal(error: RagqError) -> dict[str, str]:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from clients import errors
 from clients.errors import BackendError, RagqError
 
 from .frames import receive, send
-from .port import Graph, Spec
+from .port import Cells, Graph, Spec
 
 ROOT = Path(__file__).resolve().parents[4]
 TAIL_BYTES = 2000
@@ -65,6 +66,7 @@ class Device:
         self._place, self._timeout_s = place, timeout_s
         self._lock = threading.Lock()
         self._kept: dict[str, dict[str, np.ndarray]] = {}
+        self._numbers = count(1)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the device
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -79,12 +81,28 @@ class Device:
             self._ask({"keep": graph}, arrays)
             self._kept.setdefault(graph, {}).update(arrays)
 
-    def run(self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """As ``Driver.run``; waits while another pass runs."""
+    def reserve(self) -> int:
+        """A memory for an answer; it is lost when the process dies, and says so."""
+        number = next(self._numbers)
         with self._lock:
-            if self._process is None:
-                self._start()
-            outputs = self._ask({"run": list(graphs)}, arrays)
+            self._revive()
+            self._ask({"reserve": number}, {})
+        return number
+
+    def release(self, number: int) -> None:
+        """Forget what an answer remembered; a process that is gone has forgotten."""
+        with self._lock:
+            if self._process is not None:
+                self._ask({"release": number}, {})
+
+    def run(
+        self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
+    ) -> list[np.ndarray]:
+        """As ``Driver.run``; waits while another pass runs."""
+        where = [cells.number, cells.row] if cells else []
+        with self._lock:
+            self._revive()
+            outputs = self._ask({"run": list(graphs), "cells": where}, arrays)
         return [outputs[str(place)] for place in range(len(outputs))]
 
     def close(self) -> None:
@@ -94,6 +112,10 @@ class Device:
                 self._stop(self._process)
                 self._process = None
             self._log.close()
+
+    def _revive(self) -> None:
+        if self._process is None:
+            self._start()
 
     def _start(self) -> dict[str, Graph]:
         place = self._place

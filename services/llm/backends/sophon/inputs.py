@@ -22,6 +22,22 @@ def fixed(batch: int, tokens: int) -> dict[str, np.ndarray]:
     }
 
 
+def further(token: int, place: int, past: int) -> dict[str, np.ndarray]:
+    """What a net reads beside the memory, by the names of its inputs: one token.
+
+    Args:
+        token: its id.
+        place: tokens before it, all of which it sees.
+        past: rows of the memory that the net takes.
+    """
+    mask = np.full((1, 1, 1, past + 1), HIDDEN, np.float32)
+    mask[..., :place] = mask[..., past] = 0.0
+    return {
+        "input_ids": np.array([[token]], np.int32), "position_ids": np.array([[place]], np.int32),
+        "attention_mask": mask,
+    }  # fmt: skip
+
+
 def causal(tokens: int) -> np.ndarray:
     """float32 [tokens, tokens]: 0 where a token sees another, ``HIDDEN`` where that one comes later."""
     return np.triu(np.full((tokens, tokens), HIDDEN, np.float32), 1)

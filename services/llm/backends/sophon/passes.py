@@ -71,7 +71,7 @@ class Passes:
     def __init__(self, bundle: Bundle, bmodel: Path, options: Options, home: Path) -> None:
         self._nets = bundle.nets
         places = options.places(bmodel, home)
-        self._pool = Pool(places, options.timeout_s, lambda device: _prepare(device, bundle, bmodel))
+        self._pool = Pool(places, options.timeout_s, lambda device: prepare(device, bundle, bmodel))
         self.num_devices = len(self._pool)
 
     @property
@@ -107,15 +107,19 @@ class Passes:
         return output
 
 
-def _prepare(device: Device, bundle: Bundle, bmodel: Path) -> None:
-    """Ask for every net, and put on the device what never changes."""
+def prepare(device: Device, bundle: Bundle, bmodel: Path) -> None:
+    """Ask for every net, and put on the device what never changes.
+
+    Raises:
+        BadRequest: the bmodel lacks a graph that the bundle names.
+    """
     for net in bundle.nets:
         inputs = fixed(net.batch, net.tokens)
-        for step in net.steps:
+        for step in (*net.steps, *net.more):
             graph = device.graphs.get(step)
             if graph is None:
                 raise BadRequest(
                     f"{bmodel} has no graph '{step}', which its ragq.json names", help="compile or copy both again"
                 )
-            kept = {spec.name: inputs[spec.name] for spec in graph.inputs if spec.name in inputs}
-            device.keep(step, kept)
+            if step in net.steps:
+                device.keep(step, {spec.name: inputs[spec.name] for spec in graph.inputs if spec.name in inputs})

@@ -29,16 +29,21 @@ def plan(nets: Sequence[Net], lengths: Sequence[int]) -> list[Pass]:
     """
     groups: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):
-        groups.setdefault(_bucket(nets, length), []).append(row)
+        groups.setdefault(shortest(nets, length).tokens, []).append(row)
     return [one for tokens, rows in sorted(groups.items()) for one in _passes(nets, tokens, rows)]
 
 
-def _bucket(nets: Sequence[Net], length: int) -> int:
-    found = [net.tokens for net in nets if net.tokens >= length]
+def shortest(nets: Sequence[Net], length: int) -> Net:
+    """The shortest net that holds a text of so many tokens.
+
+    Raises:
+        TooLarge: it is longer than the longest net.
+    """
+    found = [net for net in nets if net.tokens >= length]
     if not found:
         longest = max(net.tokens for net in nets)
         raise TooLarge(f"a text has {length} tokens, and the longest net reads {longest}", help="compile a longer one")
-    return min(found)
+    return min(found, key=lambda net: net.tokens)
 
 
 def _passes(nets: Sequence[Net], tokens: int, rows: list[int]) -> Iterator[Pass]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,6 +29,11 @@ class Spec:
         """The dtype that numpy holds it in."""
         return ARRAYS[self.dtype]
 
+    @property
+    def num_bytes(self) -> int:
+        """Of the whole tensor."""
+        return math.prod(self.shape) * self.array.itemsize
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -43,6 +49,19 @@ class Graph:
     is_dynamic: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The memory of an answer, and how far it is filled.
+
+    Attributes:
+        number: of the memory.
+        row: where the keys and values of a pass go.
+    """
+
+    number: int
+    row: int
+
+
 class Driver(Protocol):
     """A bmodel on a device, in a process that has no other."""
 
@@ -55,15 +74,27 @@ class Driver(Protocol):
         """Put inputs that never change on the device, once."""
         ...
 
-    def run(self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def reserve(self, number: int) -> None:
+        """Lay out a memory for an answer, of zeros: all that ``cells.layout`` tells."""
+        ...
+
+    def release(self, number: int) -> None:
+        """Forget what an answer remembered."""
+        ...
+
+    def run(
+        self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
+    ) -> list[np.ndarray]:
         """Run graphs one after the other; the first output of each is the first input of the next.
 
         Args:
             graphs: their names.
-            arrays: the inputs by name, for whichever graph has one of that name; kept ones need not be named.
+            arrays: the inputs by name, for whichever graph has one of that name; kept ones need not be named, and
+                those of a memory cannot.
+            cells: where keys and values are taken from and put, for graphs that have them.
 
         Returns:
-            The outputs of the last graph, in their order.
+            The outputs of the last graph, in their order, without those that go to a memory.
         """
         ...
 

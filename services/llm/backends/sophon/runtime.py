@@ -1,15 +1,14 @@
 """A bmodel through BMRuntime's C interface: on a card without SAIL, or in the simulator of the chip without a card.
 
 Which of the two is decided by the libraries alone: those of libsophon drive the card, those of TPU-MLIR simulate it.
-The structures are written from the public BMRuntime manual, chapter 5. The C code ends the process on
-much that is wrong, so this runs in a child process.
+The C code ends the process on much that is wrong, so this runs in a child process.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int, c_void_p
+from ctypes import POINTER, byref, c_bool, c_char_p, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,15 @@ import numpy as np
 
 from clients.errors import BackendError
 
-from .port import Graph, Spec
+from .cells import given, layout, row_values, taken
+from .memory import Block, MemoryRecord, NetRecord, TensorRecord, pointer, prototype, tensor
+from .port import Cells, Graph, Spec
 
-MAX_DIMENSIONS = 8
 # bm_data_type_e
 DTYPES = {0: "float32", 1: "float16", 6: "int32", 7: "uint32", 8: "bfloat16"}
+NUMBERS = {word: number for number, word in DTYPES.items()}
 SYSTEM = Path("/opt/sophon/libsophon-current/lib")
 NAMES = ("libbmlib.so", "libbmrt.so")
-
-
-class _Shape(Structure):
-    _fields_ = (("num_dims", c_int), ("dims", c_int * MAX_DIMENSIONS))
-
-
-class _Stage(Structure):
-    _fields_ = (
-        ("input_shapes", POINTER(_Shape)), ("output_shapes", POINTER(_Shape)),
-        ("input_mems", c_void_p), ("output_mems", c_void_p),
-    )  # fmt: skip
-
-
-class _Net(Structure):
-    _fields_ = (
-        ("name", c_char_p), ("is_dynamic", c_bool),
-        ("input_num", c_int), ("input_names", POINTER(c_char_p)), ("input_dtypes", POINTER(c_int)),
-        ("input_scales", c_void_p),
-        ("output_num", c_int), ("output_names", POINTER(c_char_p)), ("output_dtypes", POINTER(c_int)),
-        ("output_scales", c_void_p),
-        ("stage_num", c_int), ("stages", POINTER(_Stage)),
-    )  # fmt: skip
 
 
 class Runtime:
@@ -71,38 +50,82 @@ class Runtime:
                 f"the runtime refuses {path}", help="was it compiled for this chip? ragq doctor sophon tells"
             )
         self.graphs = {name: self._graph(name) for name in self._names()}
-        self._kept: dict[str, dict[str, np.ndarray]] = {}
+        self._layout = layout(self.graphs.values())
+        self._blocks: dict[tuple[str, str], Block] = {}
+        self._memories: dict[int, dict[str, Block]] = {}
+        # What the last answer left there is numbers, and no later one looks at them.
+        self._spare: list[dict[str, Block]] = []
 
     def keep(self, graph: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Remember inputs; this interface takes them from the host at each pass."""
-        self._kept.setdefault(graph, {}).update(arrays)
+        """As ``Driver.keep``."""
+        specs = {spec.name: spec for spec in self.graphs[graph].inputs}
+        for name, array in arrays.items():
+            self._block(graph, specs[name]).write(array)
 
-    def run(self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """As ``Driver.run``."""
-        outputs: list[np.ndarray] = []
+    def reserve(self, number: int) -> None:
+        """As ``Driver.reserve``."""
+        if not self._spare:
+            self._spare.append({name: self.block(spec.num_bytes) for name, spec in self._layout.items()})
+        self._memories[number] = self._spare.pop()
+
+    def release(self, number: int) -> None:
+        """As ``Driver.release``."""
+        self._spare.append(self._memories.pop(number))
+
+    def run(
+        self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
+    ) -> list[np.ndarray]:
+        """As ``Driver.run``; what one graph gives stays on the device for the next."""
+        before: MemoryRecord | None = None
         for name in graphs:
-            given = {**self._kept.get(name, {}), **arrays}
-            first = {self.graphs[name].inputs[0].name: outputs[0]} if outputs else {}
-            outputs = self._launch(self.graphs[name], given | first)
-        return outputs
+            graph = self.graphs[name]
+            inputs = [] if before is None else [before]
+            inputs += [self._input(graph, spec, arrays, cells) for spec in graph.inputs[len(inputs) :]]
+            outputs = [self._output(graph, spec, cells) for spec in graph.outputs]
+            self.launch(graph, inputs, outputs)
+            before = outputs[0]
+        last = self.graphs[graphs[-1]]
+        return [self._block(last.name, spec).read(spec.shape, spec.array) for spec in last.outputs if not given(spec)]
+
+    def block(self, num_bytes: int) -> Block:
+        """New memory on the device."""
+        return Block(self._lib, self._handle, num_bytes)
+
+    def launch(self, graph: Graph, inputs: Sequence[MemoryRecord], outputs: Sequence[MemoryRecord]) -> None:
+        """Run a graph on what lies on the device; BackendError where that fails."""
+        ins = pointer([_tensor(spec, memory) for spec, memory in zip(graph.inputs, inputs, strict=True)])
+        outs = pointer([_tensor(spec, memory) for spec, memory in zip(graph.outputs, outputs, strict=True)])
+        done = self._rt.bmrt_launch_tensor_ex(
+            self._runtime, graph.name.encode(), ins, len(ins), outs, len(outs),
+            c_bool(True), c_bool(False),  # noqa: FBT003 - the C interface's own
+        )  # fmt: skip
+        if not done or self._lib.bm_thread_sync(self._handle):
+            raise BackendError(f"the device could not run '{graph.name}'")
 
     def close(self) -> None:
         """Destroy the runtime; a process that ends without this is killed by a fault in it."""
         self._rt.bmrt_destroy(self._runtime)
         self._lib.bm_dev_free(self._handle)
 
-    def _launch(self, graph: Graph, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        inputs = [np.ascontiguousarray(arrays[spec.name]) for spec in graph.inputs]
-        outputs = [np.empty(spec.shape, spec.array) for spec in graph.outputs]
-        in_shapes = (_Shape * len(inputs))(*map(_shape, inputs))
-        out_shapes = (_Shape * len(outputs))()
-        done = self._rt.bmrt_launch_data(
-            self._runtime, graph.name.encode(), _pointers(inputs), in_shapes, len(inputs),
-            _pointers(outputs), out_shapes, len(outputs), c_bool(True),  # noqa: FBT003 - the C interface's own
-        )  # fmt: skip
-        if not done or self._lib.bm_thread_sync(self._handle):
-            raise BackendError(f"the device could not run '{graph.name}'")
-        return outputs
+    def _input(self, graph: Graph, spec: Spec, arrays: Mapping[str, np.ndarray], cells: Cells | None) -> MemoryRecord:
+        if cells is not None and (name := taken(spec)):
+            return self._memories[cells.number][name].part(0, spec.num_bytes)
+        block = self._block(graph.name, spec)
+        if spec.name in arrays:
+            block.write(arrays[spec.name])
+        return block.record
+
+    def _output(self, graph: Graph, spec: Spec, cells: Cells | None) -> MemoryRecord:
+        if cells is not None and (name := given(spec)):
+            first = cells.row * row_values(spec) * spec.array.itemsize
+            return self._memories[cells.number][name].part(first, spec.num_bytes)
+        return self._block(graph.name, spec).record
+
+    def _block(self, graph: str, spec: Spec) -> Block:
+        key = (graph, spec.name)
+        if key not in self._blocks:
+            self._blocks[key] = self.block(spec.num_bytes)
+        return self._blocks[key]
 
     def _names(self) -> list[str]:
         names = POINTER(c_char_p)()
@@ -126,8 +149,9 @@ def _libraries(directory: Path) -> tuple[Any, Any]:
             f"the runtime of SOPHON cannot be loaded: {error}", help="install libsophon; ragq doctor sophon"
         ) from error
     rt.bmrt_create.restype = c_void_p
-    rt.bmrt_load_bmodel.restype = rt.bmrt_launch_data.restype = c_bool
-    rt.bmrt_get_network_info.restype = POINTER(_Net)
+    rt.bmrt_load_bmodel.restype = rt.bmrt_launch_tensor_ex.restype = c_bool
+    rt.bmrt_get_network_info.restype = POINTER(NetRecord)
+    prototype(lib)
     return lib, rt
 
 
@@ -153,9 +177,5 @@ def _word(name: bytes | None) -> str:
     return (name or b"").decode(errors="replace")
 
 
-def _shape(array: np.ndarray) -> _Shape:
-    return _Shape(array.ndim, (c_int * MAX_DIMENSIONS)(*array.shape))
-
-
-def _pointers(arrays: Sequence[np.ndarray]) -> Any:
-    return (c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+def _tensor(spec: Spec, memory: MemoryRecord) -> TensorRecord:
+    return tensor(NUMBERS[spec.dtype], spec.shape, memory)
