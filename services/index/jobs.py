@@ -14,7 +14,6 @@ from clients.wire import Clock
 from .chunking import of_record, values_of
 from .documents import SELECT, Documents, Incoming
 from .generations import give_up
-from .items import close_items
 from .reports import settled, told
 from .schema import Database
 
@@ -224,12 +223,10 @@ class Jobs:
 
     def cancel_collection(self, tx: sqlite3.Connection, collection_id: int) -> None:
         """End the jobs of a collection that goes away."""
-        rows = tx.execute("SELECT id FROM documents WHERE collection_id = ?", (collection_id,)).fetchall()
-        for (id_,) in rows:
-            close_items(tx, id_, "cancelled", "the collection was deleted", "")
+        # Who waits for a document of a collection is a job of that collection.
         tx.execute(
-            """UPDATE job_items SET outcome = 'cancelled' WHERE outcome = ''
-            AND job_id IN (SELECT id FROM jobs WHERE collection_id = ?)""",
+            """UPDATE job_items SET outcome = 'cancelled', reason = 'the collection was deleted'
+            WHERE outcome = '' AND job_id IN (SELECT id FROM jobs WHERE collection_id = ?)""",
             (collection_id,),
         )
         _end(tx, collection_id=collection_id, reason="the collection was deleted", now=self._clock())

@@ -134,6 +134,10 @@ def test_deleting_a_collection_ends_its_jobs(desk: Desk, mesh: InProcess) -> Non
     job = desk.add(*(f"text number {i}" for i in range(500)))
     desk.call(contract.DELETE_COLLECTION, contract.CollectionName("papers"))
     assert desk.wait(job).status == "cancelled"
+    left = (
+        desk.service._parts.database.read().execute("SELECT count(*) FROM job_items WHERE outcome = ''").fetchone()[0]
+    )
+    assert left == 0
     assert desk.add_and_wait("anew").num_done == 1
     assert len(desk.search("text number anew", "keyword").hits) == 1
 
