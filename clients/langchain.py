@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from .aio import AsyncRagq
+from .citing import facts_of
 from .errors import BadRequest, MissingExtra
 from .index import Hit, Mode
 from .llm import Ranked
@@ -104,12 +105,7 @@ class RagqRetriever(BaseRetriever):
 
 def document_of(hit: Hit, collection: str) -> Document:
     """A hit as LangChain knows documents; its id is the chunk's."""
-    metadata = {
-        "source": hit.source or hit.document, "document": hit.document, "document_id": hit.document_id,
-        "chunk_id": hit.chunk_id, "collection": collection, "page": hit.page, "heading": hit.heading,
-        "start": hit.start, "end": hit.end, SCORE: hit.score, "score_kind": hit.score_kind, "scores": dict(hit.scores),
-        "ranks": dict(hit.ranks), "num_copies": hit.num_copies,
-    }  # fmt: skip
+    metadata = {**facts_of(hit, collection), SCORE: hit.score}
     return Document(id=hit.chunk_id, page_content=hit.text, metadata=metadata)
 
 
