@@ -35,7 +35,7 @@ class Stages:
         (place / WEIGHTS).symlink_to(weights)
         (place / f"{name}.mlir").write_text(text.module, encoding="utf-8")
         (place / EXACT).write_text("".join(f"{name} F32\n" for name in text.exact), encoding="utf-8")
-        for step in (_lower, _optimise, _generate):
+        for step in STEPS:
             self._tools.run(place, place / "log.txt", COMPILER, *step(name, mode, text))
         return Compiled(name, place / f"{name}.bmodel", latency(place / PROFILE))
 
@@ -80,3 +80,6 @@ def _generate(name: str, _: str, __: Text) -> list[str]:
 
 def _pass(name: str, **settings: str | int) -> str:
     return f"--{name}={' '.join(f'{key}={value}' for key, value in settings.items())}"
+
+
+STEPS = (_lower, _optimise, _generate)

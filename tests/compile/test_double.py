@@ -51,6 +51,13 @@ for name, tensor in tensors.items():
 _, found["pause_with_tensors"] = ticks(lambda: engine.process(graph, tensors, outputs))
 found["same"] = bool((outputs[out].asnumpy() == arrays[out]).all())
 found["missing"] = float(np.abs(engine.process(graph, {"input_ids": inputs["input_ids"]})[out]).max())
+whole = sail.Tensor(engine.get_handle(), [1, 4, 2], sail.Dtype.BM_FLOAT32, False, True)
+sail.Tensor(whole, [1, 1, 2], 4).update_data(np.ones((1, 1, 2), np.float32))
+found["whole"] = whole.asnumpy().reshape(-1).tolist()
+try:
+    sail.Tensor(whole, [1, 1, 2], 7)
+except sail.SailTensorError as error:
+    found["beyond"] = str(error)
 print("found" + json.dumps(found), flush=True)
 engine.process("embed_s99", inputs)
 """
@@ -71,4 +78,6 @@ def test_it_behaves_as_the_real_module_was_seen_to(embed_bundle, tools):
     assert found["same"], "arrays are cast to the graph's numbers"
     assert found["missing"] == 0.0, "a missing input is no error"
     assert found["pause_with_arrays"] > 2 * found["pause_with_tensors"], "only tensors let go of Python's lock"
+    assert found["whole"] == [0, 0, 0, 0, 1, 1, 0, 0], "a part of a tensor is its own memory, and new memory is zeros"
+    assert found["beyond"] == "size out of range"
     assert done.returncode == -signal.SIGSEGV, "an unknown graph ends the process"

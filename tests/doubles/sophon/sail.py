@@ -9,6 +9,8 @@ Each of these was seen on the real module, which was built once and run on the s
 * ``update_data`` wants exactly the tensor's shape and dtype; ``process`` with tensors lets go of the lock;
 * a missing file is a SailEngineError; errors are of ``Exception``, not of RuntimeError;
 * the name of the chip is not known in the simulator.
+
+That a tensor may be a part of another, from a number of values on, is read in its source.
 """
 
 from __future__ import annotations
@@ -73,13 +75,12 @@ class Tensor:
             self._spec, (first,) = Spec("", tuple(shape), of._spec.dtype), rest
             if (first + math.prod(shape)) * self._spec.array.itemsize > of._spec.num_bytes:
                 raise SailTensorError("size out of range")
-            self._is_set, self._block = True, of._block
-            self.record = of._block.part(first * self._spec.array.itemsize, self._spec.num_bytes)
+            self._is_set = True
+            self._block = of._block.part(first * self._spec.array.itemsize, self._spec.num_bytes)
         else:
             dtype, has_host, has_device = rest
             self._spec = Spec("", tuple(shape), dtype.value)
             self._is_set, self._block = not has_host and has_device, of.runtime.block(self._spec.num_bytes)
-            self.record = self._block.record
 
     def update_data(self, values: np.ndarray) -> None:
         if values.shape != self._spec.shape or values.dtype != self._spec.array:
@@ -92,7 +93,10 @@ class Tensor:
 
     def filled(self) -> MemoryRecord:
         self._is_set = True
-        return self.record
+        return self._block.record
+
+    def held(self) -> MemoryRecord:
+        return self._block.record
 
     def is_set(self) -> bool:
         return self._is_set
@@ -157,7 +161,7 @@ class Engine:
             self._fill(outputs)
             return None
         known = self._runtime.graphs[graph]
-        taken = [inputs[spec.name].record for spec in known.inputs]
+        taken = [inputs[spec.name].held() for spec in known.inputs]
         self._runtime.launch(known, taken, [outputs[spec.name].filled() for spec in known.outputs])
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int, c_uint, c_ulong, c_void_p
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,45 +60,54 @@ class NetRecord(Structure):
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
 class Block:
-    """Bytes on a device; zeros at first.
+    """Bytes on a device.
 
-    Args:
+    Attributes:
         library: bmlib.
         handle: of the device.
-        num_bytes: how many.
-
-    Raises:
-        BackendError: the device has no room.
+        record: where they are, and how many.
     """
 
-    def __init__(self, library: Any, handle: c_void_p, num_bytes: int) -> None:
-        self._library, self._handle = library, handle
-        self.record = MemoryRecord()
-        if library.bm_malloc_device_byte(handle, byref(self.record), c_uint(num_bytes)):
-            raise BackendError(
-                f"the device has no {num_bytes} bytes left", help="fewer answers at a time, or a shorter net; bm-smi"
-            )
-        self.write(np.zeros(num_bytes, np.uint8))
+    library: Any
+    handle: c_void_p
+    record: MemoryRecord
 
     def write(self, values: np.ndarray) -> None:
         """From the host; BackendError where that fails."""
         whole = np.ascontiguousarray(values)
-        if self._library.bm_memcpy_s2d(self._handle, self.record, c_void_p(whole.ctypes.data)):
+        if self.library.bm_memcpy_s2d(self.handle, self.record, c_void_p(whole.ctypes.data)):
             raise BackendError("the device took no data", help="ragq doctor sophon")
 
     def read(self, shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
         """To the host; BackendError where that fails."""
         values = np.empty(shape, dtype)
-        if self._library.bm_memcpy_d2s(self._handle, c_void_p(values.ctypes.data), self.record):
+        if self.library.bm_memcpy_d2s(self.handle, c_void_p(values.ctypes.data), self.record):
             raise BackendError("the device gave no data", help="ragq doctor sophon")
         return values
 
-    def part(self, first: int, num_bytes: int) -> MemoryRecord:
+    def part(self, first: int, num_bytes: int) -> Block:
         """Some of the bytes, from ``first`` on; they are the block's own."""
-        found = MemoryRecord.from_buffer_copy(self.record)
-        found.address, found.num_bytes = self.record.address + first, num_bytes
-        return found
+        record = MemoryRecord.from_buffer_copy(self.record)
+        record.address, record.num_bytes = self.record.address + first, num_bytes
+        return Block(self.library, self.handle, record)
+
+
+def allocated(library: Any, handle: c_void_p, num_bytes: int) -> Block:
+    """So many bytes on a device, zeros at first.
+
+    Raises:
+        BackendError: the device has no room.
+    """
+    record = MemoryRecord()
+    if library.bm_malloc_device_byte(handle, byref(record), c_uint(num_bytes)):
+        raise BackendError(
+            f"the device has no {num_bytes} bytes left", help="fewer answers at a time, or a shorter net; bm-smi"
+        )
+    block = Block(library, handle, record)
+    block.write(np.zeros(num_bytes, np.uint8))
+    return block
 
 
 def prototype(library: Any) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from clients.errors import BackendError
 
 from .cells import given, layout, row_values, taken
-from .memory import Block, MemoryRecord, NetRecord, TensorRecord, pointer, prototype, tensor
+from .memory import Block, MemoryRecord, NetRecord, TensorRecord, allocated, pointer, prototype, tensor
 from .port import Cells, Graph, Spec
 
 # bm_data_type_e
@@ -89,7 +89,7 @@ class Runtime:
 
     def block(self, num_bytes: int) -> Block:
         """New memory on the device."""
-        return Block(self._lib, self._handle, num_bytes)
+        return allocated(self._lib, self._handle, num_bytes)
 
     def launch(self, graph: Graph, inputs: Sequence[MemoryRecord], outputs: Sequence[MemoryRecord]) -> None:
         """Run a graph on what lies on the device; BackendError where that fails."""
@@ -109,7 +109,7 @@ class Runtime:
 
     def _input(self, graph: Graph, spec: Spec, arrays: Mapping[str, np.ndarray], cells: Cells | None) -> MemoryRecord:
         if cells is not None and (name := taken(spec)):
-            return self._memories[cells.number][name].part(0, spec.num_bytes)
+            return self._memories[cells.number][name].part(0, spec.num_bytes).record
         block = self._block(graph.name, spec)
         if spec.name in arrays:
             block.write(arrays[spec.name])
@@ -118,7 +118,7 @@ class Runtime:
     def _output(self, graph: Graph, spec: Spec, cells: Cells | None) -> MemoryRecord:
         if cells is not None and (name := given(spec)):
             first = cells.row * row_values(spec) * spec.array.itemsize
-            return self._memories[cells.number][name].part(first, spec.num_bytes)
+            return self._memories[cells.number][name].part(first, spec.num_bytes).record
         return self._block(graph.name, spec).record
 
     def _block(self, graph: str, spec: Spec) -> Block:
