@@ -18,7 +18,7 @@ from clients.checkup import Checked, Checkup, Finding
 from clients.documents import Collection
 from clients.editing import EDIT_CHUNK, EditChunk
 from clients.errors import BadRequest, NotFound, Unreachable
-from clients.index import Chunking, JobRecord, Text
+from clients.index import Chunking, JobRecord, Text, Within
 from clients.reindexing import REINDEX, Reindex
 from services.index.migrations import MIGRATIONS
 from services.index.reindexing import PROBE
@@ -150,6 +150,10 @@ def test_searches_are_right_all_the_time(desk: Desk, serving: Serving) -> None:
             hybrid = desk.search(NOTES[number % 200].text)
             assert hybrid.hits[0].text == NOTES[number % 200].text
             assert not [note for note in hybrid.notes if "words only" in note]
+            here = Within([f"{number % 200}.txt", "1*.txt"])
+            limited = desk.search(NOTES[number % 200].text, "dense", rerank=False, top_k=3, within=here).hits
+            assert (limited[0].text, round(limited[0].score, 3)) == (NOTES[number % 200].text, 1.0)
+            assert all(hit.document in here.documents or hit.document.startswith("1") for hit in limited)
             number += 7
         return [*seen, is_right(desk, 0)]
 

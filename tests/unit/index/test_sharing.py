@@ -20,6 +20,7 @@ from clients.errors import BackendError, BadRequest, NotFound, StoreAway
 from clients.greetings import LEGACY
 from clients.llm import LLMClient
 from clients.wire import Nothing
+from clients.within import Within
 from services.index import schema
 from services.index.lock import DirectoryLock
 from services.index.migrations import MIGRATIONS
@@ -120,6 +121,24 @@ def test_a_follower_sees_every_change_of_a_chunk_at_once(desks: Callable[..., De
     leader.call(editing.SWITCH_CHUNKS, editing.SwitchChunks([chunk.id], is_enabled=True))
     leader.call(editing.REVERT_CHUNK, editing.RevertChunk(chunk.id))
     assert texts(follower.search(TEXTS[5], "dense", top_k=1)) == [TEXTS[5]]
+
+
+@pytest.mark.parametrize("has_copies", [True, False])
+def test_a_follower_keeps_to_the_chosen_documents_as_they_are_now(
+    desks: Callable[..., Desk], has_copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, follower = desks(), desks()
+    if not has_copies:
+        leader.until(lambda: leader.service._parts.catalog.changes.mark != "")
+        without_copies(follower, monkeypatch)
+    here = Within(["File 1*"])
+    leader.add_and_wait(*TEXTS[20:])
+    for number, text in enumerate(TEXTS[:20]):
+        leader.add_and_wait(text)
+        wanted = sorted(known for known in TEXTS[: number + 1] if known.startswith("File 1"))
+        for mode in ("dense", "keyword"):
+            found = follower.search("File tells of subject", cast("Any", mode), top_k=50, rerank=False, within=here)
+            assert sorted(texts(found)) == wanted
 
 
 def test_leader_and_follower_give_the_same_hits_with_the_same_scores(desks: Callable[..., Desk]) -> None:

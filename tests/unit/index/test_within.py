@@ -186,6 +186,18 @@ def test_a_section_is_that_of_a_chosen_document(desk: Desk) -> None:
         assert hit.text.endswith(other)
 
 
+def test_sections_are_told_apart_as_in_the_chosen_document(desk: Desk) -> None:
+    first, second = "Zebras graze on the plain.", "Zebras drink at the river."
+    between = "\n\n".join(f"Nothing is said of them in line {n}." for n in range(12))
+    parents = Chunking(30, 0, strategy="parents")
+    desk.add_and_wait(Text("apart.txt", f"{first}\n\n{between}\n\n{second}"), chunking=parents)
+    desk.add_and_wait(Text("together.txt", f"{first}\n\n{second}"), chunking=parents)
+    found = {name: desk.search("zebras", "keyword", within=Within([name]), rerank=False).hits
+             for name in ("apart.txt", "together.txt")}  # fmt: skip
+    assert sorted(hit.found for hit in found["apart.txt"]) == [second, first]
+    assert [hit.text for hit in found["together.txt"]] == [f"{first}\n\n{second}"]
+
+
 def test_what_was_asked_for_and_is_not_searched_is_told(desk: Desk) -> None:
     desk.add_and_wait(Text("a.txt", "one text"), Text("b.txt", "one more text"))
     desk.upload("empty.txt", b" ")
