@@ -13,7 +13,7 @@ from .changes import Changes
 from .entries import Entries
 from .filters import Candidate, Filter
 from .schema import Database
-from .stores.base import Among
+from .stores.base import ID_BYTES, Among
 
 MAX_KEPT = 32
 MAX_BYTES = 128 << 20
@@ -40,6 +40,12 @@ class Scope:
     def is_empty(self) -> bool:
         """Whether there is nothing to find."""
         return self.entries is not None and not len(self.entries)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes, with what stores picked for it."""
+        picked = self.entries.num_bytes if self.entries is not None else 0
+        return ID_BYTES * len(self.documents or ()) + picked
 
 
 EVERYTHING = Scope()
@@ -95,7 +101,7 @@ class Scopes:
                 self._kept.popitem(last=False)
 
     def _num_bytes(self) -> int:
-        return sum(scope.entries.num_bytes for scope in self._kept.values() if scope.entries is not None)
+        return sum(scope.num_bytes for scope in self._kept.values())
 
 
 def _same(ids: Sequence[str], former: Scope | None) -> Among:

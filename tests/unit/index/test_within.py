@@ -25,7 +25,7 @@ from services.index.migrations import MIGRATIONS
 from services.index.schema import Database
 from services.index.scopes import EVERYTHING, Scopes
 from services.index.search import Searcher
-from services.index.stores.base import Among, Picked, VectorStore
+from services.index.stores.base import ID_BYTES, Among, Picked, VectorStore
 from services.index.stores.exact import ExactStore
 from services.index.stores.memory import MemoryStore
 from services.index.triggers import DESCRIBED
@@ -289,6 +289,9 @@ def test_what_is_kept_for_limits_is_bounded(desk: Desk, monkeypatch: pytest.Monk
     assert first.picked(holder) is not None
     ask(4)
     assert [key[1] for key in found._kept] == [frozenset({"4.txt"})]
+    for pattern, num_kept in (("*", 2), ("?.txt", 1)):
+        assert found.of(shelf, Within([pattern])).num_bytes == 6 * ID_BYTES
+        assert len(found._kept) == num_kept
 
 
 def test_records_of_the_former_schema_count_changes_of_what_a_limit_looks_at(tmp_path: Path) -> None:
