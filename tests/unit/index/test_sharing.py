@@ -311,6 +311,7 @@ REQUESTS: dict[str, Any] = {
     "index.documents": contract.ListDocuments("papers"),
     "index.search": contract.Search("papers", "tells of subject"),
     "index.calibration": contract.CollectionName("papers"),
+    "index.past_searches": contract.CollectionName("papers"),
     "index.questions": testsets.QuestionPage("none"),
     "index.runs": testsets.SetName("none"),
     "index.chat": contract.ChatId("none"),
