@@ -12,7 +12,7 @@ from compile import giving_way
 from compile.decoder import Shape
 from compile.tools import Tools, find
 
-from .small_bundles import compiled, embedding_checkpoint, reranking_checkpoint
+from .small_bundles import chat_checkpoint, compiled, embedding_checkpoint, reranking_checkpoint
 
 # What tells whether a checkpoint still becomes a model that computes the same.
 CORE = "tests/compile/test_compiled.py"
@@ -50,3 +50,9 @@ def embed_bundle(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path
 def rerank_bundle(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("rerank")
     return compiled(tools, reranking_checkpoint(place / "checkpoint"), place / "bundle", Shape(1, 32), Shape(1, 128))
+
+
+@pytest.fixture(scope="session")
+def chat_bundle(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("chat")
+    return compiled(tools, chat_checkpoint(place / "checkpoint"), place / "bundle", Shape(1, 16), Shape(1, 64))

@@ -38,23 +38,17 @@ from .small_bundles import GOLDEN, chat_checkpoint, compiled, cosine, doubled
 
 pytestmark = [pytest.mark.tpusim, pytest.mark.timeout(300)]
 KNOWN = GOLDEN["chat"]
-LENGTHS = (16, 64)
-
-
-@pytest.fixture(scope="module")
-def bundle(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("chat")
-    return compiled(tools, chat_checkpoint(place / "checkpoint"), place / "bundle", *(Shape(1, n) for n in LENGTHS))
+LONGEST = 64
 
 
 @pytest.fixture(scope="module", params=["simulator", "sail"])
-def generator(request: pytest.FixtureRequest, bundle: Path, tools: Tools) -> Iterator[SophonChat]:
+def generator(request: pytest.FixtureRequest, chat_bundle: Path, tools: Tools) -> Iterator[SophonChat]:
     """SAIL is the real one on a machine that has a device: RAGQ_SOPHON_DEVICE=0."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "sail" and "RAGQ_SOPHON_DEVICE" not in os.environ:
             for name, value in doubled(tools).items():
                 patch.setenv(name, value)
-        with closing(writer(bundle, tools, request.param)) as made:
+        with closing(writer(chat_bundle, tools, request.param)) as made:
             yield made
 
 
@@ -86,11 +80,11 @@ def test_it_writes_the_likeliest_words_of_transformers(generator):
     assert 0.0 < usage.token_s < usage.total_s
 
 
-def test_the_logits_of_every_step_are_those_of_transformers_with_its_own_memory(bundle, tools, tmp_path):
+def test_the_logits_of_every_step_are_those_of_transformers_with_its_own_memory(chat_bundle, tools, tmp_path):
     """The ninth token's step goes beyond the shorter net, so both lengths read one memory."""
     options = Options("simulator", libraries=str(tools.libraries))
-    found = read_bundle(bundle)
-    with closing(Recalls(found, bundle / BMODEL, options, tmp_path)) as recalls, recalls.lent(soon()) as recall:
+    found = read_bundle(chat_bundle)
+    with closing(Recalls(found, chat_bundle / BMODEL, options, tmp_path)) as recalls, recalls.lent(soon()) as recall:
         prompt = KNOWN["ids"]
         logits = [recall.read(prompt)]
         logits += [recall.expand([0], [token])[0] for token in KNOWN["tokens"][:-1]]
@@ -103,7 +97,7 @@ def test_what_does_not_fit_with_its_answer_is_refused_and_what_fits_ends_at_the_
     with pytest.raises(TooLarge, match="takes 64 with the answer"):
         generator.generate(Generate(prompt="cat " * 200), soon())
     answer = written(generator, max_tokens=500)
-    assert answer.usage.prompt_tokens + answer.usage.completion_tokens == LENGTHS[1]
+    assert answer.usage.prompt_tokens + answer.usage.completion_tokens == LONGEST
     assert answer.finish_reason == "length"
 
 
@@ -112,8 +106,8 @@ def test_beams_are_refused_by_name(generator):
         written(generator, beams=2)
 
 
-def test_who_waits_for_a_memory_may_leave(bundle, tools):
-    with closing(writer(bundle, tools, answers=1)) as chat:
+def test_who_waits_for_a_memory_may_leave(chat_bundle, tools):
+    with closing(writer(chat_bundle, tools, answers=1)) as chat:
         first = chat.generate(Generate(prompt=KNOWN["prompt"], max_tokens=100), soon())
         next(first)
         gone = soon()
@@ -126,8 +120,8 @@ def test_who_waits_for_a_memory_may_leave(bundle, tools):
         assert written(chat).text == chat._prompt.spell(KNOWN["tokens"])
 
 
-def test_a_device_that_dies_ends_the_answers_that_it_remembered_and_no_other(bundle, tools):
-    with closing(writer(bundle, tools)) as chat:
+def test_a_device_that_dies_ends_the_answers_that_it_remembered_and_no_other(chat_bundle, tools):
+    with closing(writer(chat_bundle, tools)) as chat:
         streams = [chat.generate(Generate(prompt=prompt, max_tokens=50), soon()) for prompt in ("x", KNOWN["prompt"])]
         for stream in streams:
             next(stream)
@@ -153,10 +147,10 @@ def test_a_model_cut_into_layers_remembers_too(tools, tmp_path):
     assert result.output.startswith("ok   1 x 16 tokens: cosine 0.99")
 
 
-def test_the_weights_of_reading_and_going_on_are_stored_once(bundle):
-    checkpoint = Checkpoint(bundle.parent / "checkpoint" / "model.safetensors")
+def test_the_weights_of_reading_and_going_on_are_stored_once(chat_bundle):
+    checkpoint = Checkpoint(chat_bundle.parent / "checkpoint" / "model.safetensors")
     row = checkpoint.float32("embed_tokens.weight")[7]
-    assert (bundle / BMODEL).read_bytes().count(as_bf16(row).tobytes()) == 1
+    assert (chat_bundle / BMODEL).read_bytes().count(as_bf16(row).tobytes()) == 1
 
 
 def test_a_chat_model_is_not_compiled_for_several_texts_at_once(tools, tmp_path):
@@ -165,7 +159,7 @@ def test_a_chat_model_is_not_compiled_for_several_texts_at_once(tools, tmp_path)
         build(open_source(model), Wish((Shape(4, 16),)), Stages(tools), tmp_path / "bundle")
 
 
-def test_a_chat_model_cannot_embed(bundle, tools):
-    settings = Model(str(bundle), "sophon", options={"driver": "simulator", "libraries": str(tools.libraries)})
+def test_a_chat_model_cannot_embed(chat_bundle, tools):
+    settings = Model(str(chat_bundle), "sophon", options={"driver": "simulator", "libraries": str(tools.libraries)})
     with pytest.raises(ConfigError, match="compiled for the task chat, not embed"):
-        registry.backend("sophon").embedder(settings, Site(Shelf(bundle.parent), 1, bundle.parent))
+        registry.backend("sophon").embedder(settings, Site(Shelf(chat_bundle.parent), 1, chat_bundle.parent))

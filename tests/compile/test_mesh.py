@@ -1,4 +1,4 @@
-"""A mesh whose models are compiled for the chip answers ``ragq embed`` and ``ragq rerank``, and beats on meanwhile."""
+"""A mesh whose models are compiled for the chip embeds, reranks and writes, and beats on meanwhile."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from compile.tools import Tools
 from services.llm.backends.openvino.causal_embedder import OpenVINOCausalEmbedder
@@ -16,7 +17,7 @@ from services.llm.backends.openvino.yes_no_scorer import OpenVINOYesNo
 from services.models import Shelved
 from tests.conftest import LiveMesh, start_mesh
 
-from .small_bundles import EMBED, RERANK, cosine, doubled
+from .small_bundles import EMBED, GOLDEN, RERANK, cosine, doubled
 
 pytestmark = [pytest.mark.tpusim, pytest.mark.mesh, pytest.mark.timeout(600)]
 TEXTS = ["The cat sits on the mat.", "Interest rates rose."]
@@ -25,12 +26,14 @@ TIMEOUT_S = 200.0
 
 
 @pytest.fixture(scope="module")
-def mesh(embed_bundle: Path, rerank_bundle: Path, tools: Tools, tmp_path_factory) -> Iterator[LiveMesh]:
+def mesh(
+    embed_bundle: Path, rerank_bundle: Path, chat_bundle: Path, tools: Tools, tmp_path_factory
+) -> Iterator[LiveMesh]:
     def role(bundle: Path) -> dict[str, object]:
         return {"name": str(bundle), "backend": "sophon", "options": {"driver": "sail"}}
 
     settings = {
-        "llm": {"embed": role(embed_bundle), "rerank": role(rerank_bundle), "generate": {"name": "none"}},
+        "llm": {"embed": role(embed_bundle), "rerank": role(rerank_bundle), "generate": role(chat_bundle)},
         "index": {"store": "memory", "sample": False},
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -65,6 +68,17 @@ def test_rerank_answers_with_the_shares_of_the_checkpoint(mesh, rerank_bundle):
     wanted = dict(enumerate(1 / (1 + np.exp(-logits))))
     for found in json.loads(done.stdout):
         assert found["score"] == pytest.approx(wanted[found["index"]], abs=0.02)
+
+
+def test_generate_writes_the_words_of_transformers_as_they_come_and_tells_its_pace(mesh, chat_bundle):
+    tokens = mesh.client(timeout_s=TIMEOUT_S).llm.generate(GOLDEN["chat"]["prompt"], max_tokens=9, stream=True)
+    pieces = [token.text for token in tokens]
+    answer = tokens.reply
+    known = Tokenizer.from_file(str(chat_bundle / "tokenizer.json")).decode(GOLDEN["chat"]["tokens"])
+    assert ("".join(pieces), answer.text) == (known, known)
+    assert len(pieces) > 3
+    assert answer.finish_reason == "length"
+    assert 0.0 < answer.usage.token_s < answer.usage.total_s
 
 
 def test_the_worker_beat_all_the_time(mesh):

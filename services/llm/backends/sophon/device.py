@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -90,10 +91,9 @@ class Device:
         return number
 
     def release(self, number: int) -> None:
-        """Forget what an answer remembered; a process that is gone has forgotten."""
-        with self._lock:
-            if self._process is not None:
-                self._ask({"release": number}, {})
+        """Forget what an answer remembered; a process that is gone has forgotten it."""
+        with self._lock, suppress(BackendError):
+            self._ask({"release": number}, {})
 
     def run(
         self, graphs: Sequence[str], arrays: Mapping[str, np.ndarray], cells: Cells | None = None
