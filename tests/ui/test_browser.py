@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -287,3 +288,21 @@ def test_an_answer_goes_on_while_its_page_is_left_and_reloaded_and_stops_when_to
     page.reload()
     expect(page.get_by_text("Stopped.")).to_be_visible()
     expect(page.get_by_test_id("stChatMessage").last).to_contain_text("You said:")
+
+
+def test_documents_are_chosen_or_typed_as_a_pattern_and_survive_a_reload(page: object) -> None:
+    page.get_by_role("button", name="Answer settings").click()
+    field = page.get_by_test_id("stMultiSelect")
+    field.locator("input").fill("quick-*")
+    field.locator("input").press("Enter")
+    expect(page.get_by_role("dialog", name=re.compile("1 changed"))).to_be_visible()
+    field.locator("input").fill("faq")
+    field.locator("input").press("Enter")
+    page.wait_for_url(lambda url: '["quick-*","faq.md"]' in unquote(url))
+    page.reload()
+    page.get_by_role("button", name=re.compile("1 changed")).click()
+    for name in ("quick-*", "faq.md"):
+        expect(field.get_by_text(name, exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    ask(page, "Where is the page?")
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("only in 'quick-*', 'faq.md'", timeout=WAIT_MS)
