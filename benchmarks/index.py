@@ -5,7 +5,7 @@
 Vectors of 384 dimensions in clusters of about a hundred; questions are vectors of the set with as much noise again. One
 thread for linear algebra; callers are threads of this process. Figures are CPU milliseconds of the whole process per
 query, medians of interleaved rounds, and recall@10 against a search of everything in float64. Chroma asked directly has
-its own defaults. The stores in memory are as they serve: a scan of small collections, a graph of large ones.
+its own defaults. The stores in memory are as they serve: a scan of small collections, codes of large ones.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from services.index.stores.base import Among, VectorStore, unit_rows  # noqa: E402
-from services.index.stores.chroma import ADD_BATCH, ChromaStore  # noqa: E402
+from services.index.stores.chroma import ChromaStore  # noqa: E402
+from services.index.stores.coded import CodedStore  # noqa: E402
 from services.index.stores.exact import MAX_VECTORS, ExactStore  # noqa: E402
-from services.index.stores.graphs import GraphStore  # noqa: E402
 from services.index.stores.memory import MemoryStore  # noqa: E402
 
 DIMENSION = 384
@@ -41,6 +41,7 @@ CLUSTER = 100
 NUM_QUESTIONS = 200
 TOP = 10
 FILTERED_SHARE = 0.1
+PEER_BATCH = 5000
 NAME = "benchmark"
 Ask = Callable[[np.ndarray], list[str]]
 
@@ -125,8 +126,8 @@ def _ids(store: VectorStore, question: np.ndarray, among: Among | None) -> list[
 
 def opened(home: Path, ids: Sequence[str], rows: np.ndarray, has_chroma: bool) -> Iterator[tuple[str, VectorStore]]:
     """The store in memory that serves so many vectors, full and ready, and this project's Chroma if wanted."""
-    graph = GraphStore(MemoryStore())
-    store: VectorStore = ExactStore(graph)
+    coded = CodedStore(MemoryStore())
+    store: VectorStore = ExactStore(coded)
     made = [("in memory", store), *([("ChromaStore", ChromaStore(home / "own"))] if has_chroma else [])]
     for name, each in made:
         each.open()
@@ -135,7 +136,7 @@ def opened(home: Path, ids: Sequence[str], rows: np.ndarray, has_chroma: bool) -
         each.upsert(NAME, ids, rows)
         if name == "in memory" and len(ids) > MAX_VECTORS:
             each.query(NAME, rows[:1], TOP)
-            while not graph.is_ready(NAME):
+            while not coded.is_ready(NAME):
                 time.sleep(0.1)
         print(f"{name}: {time.process_time() - began:.1f} CPU seconds to build for {len(ids)} vectors", flush=True)
         yield name, each
@@ -149,8 +150,8 @@ def chroma(home: Path, ids: Sequence[str], rows: np.ndarray) -> Any:
     client = chromadb.PersistentClient(str(home), settings=Settings(anonymized_telemetry=False))
     peer = client.create_collection(NAME, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None)
     began = time.process_time()
-    for at in range(0, len(ids), ADD_BATCH):
-        peer.upsert(ids=list(ids[at : at + ADD_BATCH]), embeddings=rows[at : at + ADD_BATCH])
+    for at in range(0, len(ids), PEER_BATCH):
+        peer.upsert(ids=list(ids[at : at + PEER_BATCH]), embeddings=rows[at : at + PEER_BATCH])
     print(f"chroma: {time.process_time() - began:.1f} CPU seconds to build for {len(ids)} vectors", flush=True)
     return peer
 

@@ -27,7 +27,7 @@ _AT_LEAST: dict[str, float] = {
     "index.overlap": 0,
     "index.max_file_mb": 1,
     "index.max_pages": 1,
-    "index.graph_mb": 0,
+    "index.codes_mb": 0,
     "index.search_history": 0,
     "index.ocr_pages": 1,
     "index.web.max_mb": 1,

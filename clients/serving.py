@@ -148,7 +148,7 @@ class Index(Service):
         roots: directories on the service's disk below which ``paths`` may be added; none by default.
         max_file_mb: larger files are refused with the reason.
         max_pages: longer documents are refused with the reason.
-        graph_mb: memory for copies of collections of more than 20,000 chunks, which are searched faster then.
+        codes_mb: memory for copies of collections of more than 20,000 chunks, which are searched faster then.
         parse_timeout_s: a file that takes longer fails with the reason.
         watch_s: how often followed directories are looked at.
         ocr: read pages and files that are pictures where the extra ``ocr`` is installed, or never.
@@ -172,7 +172,7 @@ class Index(Service):
     overlap: int = 64
     max_file_mb: int = 200
     max_pages: int = 5000
-    graph_mb: int = 1024
+    codes_mb: int = 1024
     parse_timeout_s: float = 300.0
     watch_s: float = 5.0
     ocr: Literal["auto", "never"] = "auto"

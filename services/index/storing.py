@@ -13,10 +13,10 @@ from .catalog import Catalog
 from .sharing import SharedStore
 from .stores.base import VectorStore
 from .stores.chroma import ChromaStore
+from .stores.coded import CodedStore
 from .stores.exact import ExactStore
 from .stores.exchange import Exchange
 from .stores.faiss import FaissStore
-from .stores.graphs import GraphStore
 from .stores.memory import MemoryStore
 from .stores.portions import Precedence
 from .stores.server import DEFAULT_DATABASE, ChromaServer
@@ -33,8 +33,8 @@ def open_store(config: Config, catalog: Catalog, precedence: Precedence) -> tupl
 
 def _embedded(config: Config, precedence: Precedence) -> VectorStore:
     if config.index.store == "chroma":
-        graphs = GraphStore(ChromaStore(directory_of(config), precedence), max_bytes=config.index.graph_mb << 20)
-        return ExactStore(graphs)
+        coded = CodedStore(ChromaStore(directory_of(config), precedence), max_bytes=config.index.codes_mb << 20)
+        return ExactStore(coded)
     return FaissStore(config.home / "faiss") if config.index.store == "faiss" else MemoryStore()
 
 

@@ -17,15 +17,15 @@ from clients.errors import BackendError, MissingExtra
 from services.index.lock import Locked
 from services.index.stores.base import Near, VectorStore
 from services.index.stores.chroma import ChromaStore
+from services.index.stores.coded import CodedStore
 from services.index.stores.exact import ExactStore
 from services.index.stores.faiss import FaissStore
-from services.index.stores.graphs import GraphStore
 from services.index.stores.memory import MemoryStore
 from tests.served import Server
 
 
-class ReadyGraphs(GraphStore):
-    """Never lets the other store answer what a graph can answer."""
+class ReadyCodes(CodedStore):
+    """Never lets the other store answer what a copy can answer."""
 
     def query(
         self, collection: str, vectors: np.ndarray, k: int, allowed: Sequence[str] | None = None
@@ -47,7 +47,7 @@ MAKERS: dict[str, Callable[[Path], VectorStore]] = {
     "chroma": ChromaStore,
     "exact": lambda path: ExactStore(ChromaStore(path)),
     "too large for exact": lambda path: ExactStore(ChromaStore(path), max_vectors=100),
-    "graph": lambda path: ReadyGraphs(ChromaStore(path), min_vectors=2),
+    "codes": lambda path: ReadyCodes(ChromaStore(path), min_vectors=2),
     "faiss": FaissStore,
     "exact with little room": lambda path: ExactStore(MemoryStore(), max_bytes=DIMENSION * 4 * 150),
 }
@@ -78,10 +78,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(params=[*MAKERS, *SERVED])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
-    if request.param == "faiss":
+    if request.param in ("faiss", "codes"):
         pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
-    if request.param == "graph":
-        pytest.importorskip("usearch", reason="pip install 'ragq[graph]'")
     if request.param in SERVED:
         served = request.getfixturevalue("server").store(f"test-{uuid.uuid4().hex}")
         made = SERVED[request.param](served)

@@ -11,6 +11,7 @@ import numpy as np
 from clients.errors import BackendError
 
 ID_BYTES = 100  # a text of 32 characters and the place that points to it, in a list and in what was picked
+FEW_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,19 @@ def nearest(ids: Sequence[str], matrix: np.ndarray, questions: np.ndarray, k: in
         return [[] for _ in questions]
     check_dimensions(questions.shape[1], matrix.shape[1])
     return best(ids, unit_rows(questions) @ matrix.T, k)
+
+
+def products(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``rows @ columns``, float32 [m, n], for few rows and many columns.
+
+    OpenBLAS takes 0.33 ms for each of two or three rows by one vector after another and 0.7 by a matrix of them, and
+    0.33 for each of seven rows, 0.21 for eight (10,000 columns of 384 numbers).
+    """
+    if len(rows) < FEW_ROWS:
+        return np.array([row @ columns for row in rows], np.float32).reshape(len(rows), columns.shape[1])
+    padded = np.pad(rows, ((0, -len(rows) % FEW_ROWS), (0, 0)))
+    product: np.ndarray = (padded @ columns)[: len(rows)]
+    return product
 
 
 def check_dimensions(asked: int, held: int) -> None:

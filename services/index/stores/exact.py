@@ -13,7 +13,7 @@ import numpy as np
 from clients.errors import BackendError
 from clients.wire import Clock
 
-from .base import Among, Near, Picked, VectorStore, best, check_dimensions, unit_rows
+from .base import Among, Near, Picked, VectorStore, best, check_dimensions, products, unit_rows
 from .together import Together
 
 MAX_VECTORS = 20_000
@@ -204,10 +204,10 @@ class _Table:
         check_dimensions(vectors.shape[1], len(self.columns))
         questions = unit_rows(vectors)
         if allowed is None:
-            return best(self.ids, questions @ self.columns, k)
+            return best(self.ids, products(questions, self.columns), k)
         among = Among.of(allowed)
         picked = among.picked(self) or among.keep(self._picked(among.ids))
-        return best(picked.ids, questions @ picked.columns, k)
+        return best(picked.ids, products(questions, picked.columns), k)
 
     def _picked(self, allowed: Sequence[str]) -> Picked:
         ids = [id_ for id_ in allowed if id_ in self.places]

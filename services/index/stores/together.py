@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,11 +13,16 @@ from clients.errors import BackendError, RagqError
 
 from .base import Near
 
+# Callers that were answered together ask again within about this time.
+GATHER_S = 50e-6
 Answer = Callable[[str, np.ndarray, int], list[list[Near]]]
 
 
 class Together:
     """Asks a store one call at a time; questions that come meanwhile go together in the next.
+
+    After a call for several the next one waits an instant for them: without it every second call of eight callers in
+    turn has one question, and costs a quarter of what the other seven cost together.
 
     Args:
         answer: finds the ``k`` nearest in a collection for each row of float32 [n, dim].
@@ -27,6 +33,7 @@ class Together:
         self._waiting: list[_Ticket] = []
         self._lock = threading.Lock()
         self._is_asking = False
+        self._last = 1
 
     def ask(self, collection: str, vectors: np.ndarray, k: int) -> list[list[Near]]:
         """The ``k`` nearest for each row; an error reaches those only who asked the same collection."""
@@ -46,8 +53,11 @@ class Together:
 
     def _ask_waiting(self) -> None:
         """Ask for everybody who waits, then let one of those who came meanwhile do the same."""
+        if len(self._waiting) < self._last:
+            time.sleep(GATHER_S)
         with self._lock:
             tickets, self._waiting = self._waiting, []
+            self._last = len(tickets)
         try:
             self._ask_all(tickets)
         finally:

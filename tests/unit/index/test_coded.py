@@ -10,16 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from services.index.stores.base import Among, Near, unit_rows
-from services.index.stores.graph import Graph
-from services.index.stores.graphs import GraphStore
+from services.index.stores.base import Near, unit_rows
+from services.index.stores.coded import CodedStore
 from services.index.stores.memory import MemoryStore
-from services.llm.backends.toy import ToyEmbedder
 
-pytest.importorskip("usearch", reason="pip install 'ragq[graph]'")
+pytest.importorskip("faiss", reason="pip install 'ragq[faiss]'")
 DIMENSION = 16
 
 
@@ -52,14 +48,14 @@ def named(count: int, letter: str = "v") -> list[str]:
     return [f"{letter}{i}" for i in range(count)]
 
 
-def opened(owner: MemoryStore, **limits: int) -> GraphStore:
-    store = GraphStore(owner, **{"min_vectors": 100, **limits})
+def opened(owner: MemoryStore, **limits: int) -> CodedStore:
+    store = CodedStore(owner, **{"min_vectors": 100, **limits})
     store.open()
     store.create("a")
     return store
 
 
-def until_ready(store: GraphStore) -> None:
+def until_ready(store: CodedStore) -> None:
     store.query("a", rows(1), 1)
     end = time.monotonic() + 20
     while not store.is_ready("a"):
@@ -67,7 +63,7 @@ def until_ready(store: GraphStore) -> None:
         time.sleep(0.005)
 
 
-def test_the_owner_answers_until_the_graph_is_there_and_then_no_more() -> None:
+def test_the_owner_answers_until_the_copy_is_there_and_then_no_more() -> None:
     owner = Owner()
     store = opened(owner)
     store.upsert("a", named(300), rows(300))
@@ -84,7 +80,7 @@ def test_the_owner_answers_until_the_graph_is_there_and_then_no_more() -> None:
     store.close()
 
 
-def test_what_is_written_and_deleted_while_the_graph_is_built_is_in_it() -> None:
+def test_what_is_written_and_deleted_while_the_copy_is_made_is_in_it() -> None:
     owner = Owner()
     store = opened(owner)
     store.upsert("a", named(300), rows(300))
@@ -103,7 +99,7 @@ def test_what_is_written_and_deleted_while_the_graph_is_built_is_in_it() -> None
     store.close()
 
 
-def test_a_collection_dropped_while_its_graph_is_built_has_none() -> None:
+def test_a_collection_dropped_while_it_is_copied_has_no_copy() -> None:
     owner = Owner()
     store = opened(owner)
     store.upsert("a", named(300), rows(300))
@@ -133,8 +129,8 @@ def test_what_is_too_small_or_does_not_fit_is_left_to_the_owner(limit: dict[str,
     store.close()
 
 
-def test_without_usearch_the_owner_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setitem(sys.modules, "usearch.index", None)
+def test_without_faiss_the_owner_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
     store = opened(Owner())
     store.upsert("a", named(300), rows(300))
     with caplog.at_level(logging.WARNING):
@@ -146,69 +142,48 @@ def test_without_usearch_the_owner_goes_on(monkeypatch: pytest.MonkeyPatch, capl
     store.close()
 
 
-def test_beside_openvino_it_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", sys)
-    with pytest.raises(ImportError, match="one process"):
-        Graph(rows(3), 3)
-
-
-def test_templated_sentences_are_all_found_by_their_own_vectors() -> None:
-    """Chroma's graph with its defaults loses 19 % of these."""
-    texts = [f"File {n} tells of subject {n * 7 + i} in sentence {i}." for n in range(250) for i in range(12)]
-    toy = ToyEmbedder()
-    vectors = unit_rows(np.stack(toy.run(toy.prepare(texts, "document"))))
-    graph = Graph(vectors, len(vectors))
-    graph.put(named(len(vectors)), vectors)
-    graph.settle()
-    found = graph.nearest(vectors, 10)
-    assert sum(near[0].score < 0.9999 for near in found) == 0
-    assert 0 < graph.num_strays < 0.1 * len(vectors)
-    exact = np.sort(vectors[::10] @ vectors.T, axis=1)[:, -10]
-    right = [sum(hit.score >= least - 1e-6 for hit in near) for near, least in zip(found[::10], exact, strict=True)]
-    assert np.mean(right) / 10 >= 0.9
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 30), min_size=1, max_size=12)), max_size=12))
-def test_any_series_of_changes_leaves_what_a_scan_finds(steps: list[tuple[bool, list[int]]]) -> None:
-    graph, plain = Graph(rows(8), 8), MemoryStore()
-    plain.create("a")
-    for number, (is_put, keys) in enumerate(steps):
-        ids, vectors = [f"v{key}" for key in keys], rows(len(keys), seed=number + 1)
-        if is_put:
-            graph.put(ids, vectors)
-            plain.upsert("a", ids, vectors)
-        else:
-            graph.remove(ids)
-            plain.delete("a", ids)
-    question, few = rows(2, seed=99), [f"v{key}" for key in range(0, 31, 3)]
-    assert len(graph) == plain.count("a")
-    for mine, right in zip(graph.nearest(question, 3), plain.query("a", question, 3), strict=True):
-        assert [near.score for near in mine] == pytest.approx([near.score for near in right], abs=1e-5)
-    among = Among(few)
-    for _ in range(2):
-        for mine, right in zip(graph.among(question, 3, among), plain.query("a", question, 3, few), strict=True):
-            assert [near.id for near in mine] == [near.id for near in right]
-
-
-def test_a_filter_that_is_kept_sees_what_changed() -> None:
-    graph, among = Graph(rows(50), 50), Among(named(50))
-    graph.put(named(50), rows(50))
-    assert graph.among(rows(50)[3:4], 1, among)[0][0].id == "v3"
-    graph.remove(["v3"])
-    assert graph.among(rows(50)[3:4], 1, among)[0][0].id != "v3"
-
-
-def test_many_holes_make_the_graph_anew() -> None:
+def test_a_collection_that_doubled_is_copied_anew() -> None:
     store = opened(Owner())
     store.upsert("a", named(300), rows(300))
     until_ready(store)
-    first = store._graphs["a"]
-    store.delete("a", named(120))
-    assert store.query("a", rows(300)[200:201], 1)[0][0].id == "v200"
+    first = store._copies["a"]
+    store.upsert("a", named(400, "w"), rows(400, seed=1))
+    assert store.query("a", rows(400, seed=1)[200:201], 1)[0][0].id == "w200"
     end = time.monotonic() + 20
-    while store._graphs["a"] is first:
+    while store._copies["a"] is first:
         assert time.monotonic() < end
         time.sleep(0.005)
-    assert store._graphs["a"].num_holes == 0
+    assert store._copies["a"].num_learned == 700
+    store.close()
+
+
+def test_searches_while_others_write_and_delete_find_what_stays() -> None:
+    store, kept = opened(Owner()), rows(3000)
+    store.upsert("a", named(3000), kept)
+    until_ready(store)
+    wrong: list[str] = []
+    is_over = threading.Event()
+
+    def ask(first: int) -> None:
+        number = first
+        while not is_over.is_set():
+            near = store.query("a", kept[number : number + 1], 3)[0]
+            if near[0].id != f"v{number}" or any(hit.id == "gone" for hit in near):
+                wrong.append(f"v{number}: {near}")
+            number = (number + 7) % 3000
+
+    store.upsert("a", ["gone"], kept[:1])
+    store.delete("a", ["gone"])
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for turn in range(30):
+        store.upsert("a", named(40, f"t{turn}-"), rows(40, seed=turn + 2))
+        store.upsert("a", named(20), kept[:20])
+        store.delete("a", named(40, f"t{turn - 1}-"))
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert store.count("a") == 3040
     store.close()
