@@ -52,7 +52,7 @@ def started(home: Path, offset: int, model: str) -> tuple[subprocess.Popen[bytes
     config = home / "ragq.yml"
     (home / "data").mkdir()
     if model:
-        (home / "data" / "models").symlink_to(Path(os.environ["RAGQ_HOME"]) / "models")
+        (home / "data" / "models").symlink_to(Path(os.environ["RAGQ_HOME"]).resolve() / "models")
     toy = "{name: toy, backend: toy}"
     embed = f"{{name: {model}}}" if model else toy
     config.write_text(
@@ -61,8 +61,9 @@ def started(home: Path, offset: int, model: str) -> tuple[subprocess.Popen[bytes
         encoding="utf-8",
     )
     command = [sys.executable, str(ROOT / "service.py"), "--config", str(config), "up"]
+    environment = {key: value for key, value in os.environ.items() if key != "RAGQ_HOME"}
     with (home / "log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT), config
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env=environment), config
 
 
 def index_worker() -> int:
