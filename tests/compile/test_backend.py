@@ -50,7 +50,7 @@ def driver(request: pytest.FixtureRequest, tools: Tools) -> Iterator[str]:
 
 
 def made(role: str, bundle: Path, driver: str, tools: Tools, home: Path, **options: object) -> Any:
-    """A model, for as short as it can be: the simulator burns a processor while it waits."""
+    """A model, for as short as it can be: the simulator takes some of a processor while it waits."""
     backend = registry.backend("sophon")
     load = backend.embedder if role == "embed" else backend.scorer
     return closing(load(settings(bundle, driver, tools, **options), site(home)))

@@ -25,7 +25,7 @@ TEXTS = GOLDEN["texts"]
 
 @contextmanager
 def opened(bundle: Path, tools: Tools) -> Iterator[Device]:
-    """For as short as it can be: the simulator burns a processor while it waits."""
+    """For as short as it can be: the simulator takes some of a processor while it waits."""
     device = Device(Place(bundle / BMODEL, "runtime", libraries=tools.libraries))
     try:
         for net in read_bundle(bundle).nets:
