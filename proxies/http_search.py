@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clients.errors import BadRequest
@@ -20,6 +20,7 @@ class SearchBody:
     Attributes:
         copies: how many of the chunks that have equal text may be among the hits.
         within: the documents to search.
+        at_least: the least scores of a hit, by signal.
     """
 
     collection: str
@@ -29,6 +30,7 @@ class SearchBody:
     rerank: bool = True
     copies: int = 1
     within: Within | None = None
+    at_least: dict[str, float] = field(default_factory=dict)
 
 
 def read_search(body: Mapping[str, Any]) -> SearchBody:
@@ -51,6 +53,7 @@ def found(mesh: Ragq, body: SearchBody) -> dict[str, object]:
         rerank=body.rerank,
         copies=body.copies,
         within=body.within,
+        at_least=body.at_least,
     )
     data = [{"object": "hit", **asdict(hit)} for hit in hits.hits]
     about = {"coverage": hits.coverage, "timings": hits.timings, "notes": hits.notes}

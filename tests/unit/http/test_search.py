@@ -17,6 +17,12 @@ def test_what_a_request_says_reaches_the_search(http: TestClient, desk: Desk) ->
     assert (asked.top_k, asked.mode, asked.rerank, asked.copies) == (1, "keyword", False, 3)
 
 
+def test_least_scores_reach_the_search(http: TestClient, desk: Desk) -> None:
+    body = {"collection": "handbook", "query": "lift", "at_least": {"dense": 0.2, "keyword": 1}}
+    assert http.post("/v1/search", json=body).is_success
+    assert desk.index_side.requests[-1].at_least == {"dense": 0.2, "keyword": 1.0}
+
+
 @pytest.mark.parametrize(
     ("within", "asked"),
     [
@@ -42,6 +48,8 @@ def test_a_search_is_limited_to_documents(http: TestClient, desk: Desk, within: 
         ({"collection": "handbook", "query": "lift", "within": [7]}, "within.documents[0]"),
         ({"collection": "handbook", "query": "lift", "within": {"document": ["a"]}}, "within.document"),
         ({"collection": "handbook", "query": "lift", "within": "a.pdf"}, "within"),
+        ({"collection": "handbook", "query": "lift", "at_least": {"dense": "much"}}, "at_least.dense"),
+        ({"collection": "handbook", "query": "lift", "at_least": 0.5}, "at_least"),
     ],
 )
 def test_a_request_that_is_wrong_names_its_field(http: TestClient, body: dict[str, object], param: str) -> None:
