@@ -52,7 +52,7 @@ class RagqRetriever(BaseRetriever):
         rerank: let the mesh score the first candidates again.
         within: search these documents only: a list of names, ids and patterns such as ``reports/*.pdf``, or a `Within`;
             ``retriever.invoke(question, within=["manual.pdf"])`` asks others once. None means all.
-        threshold: passages with a lower score are left out; on the scale of ``score_kind``; None keeps all.
+        at_least: the least scores of a passage, by signal: ``{"dense": 0.8}``; None keeps all.
 
     Raises:
         NotFound: no such collection.
@@ -66,7 +66,7 @@ class RagqRetriever(BaseRetriever):
     mode: Mode = "hybrid"
     rerank: bool = True
     within: Within | list[str] | None = None
-    threshold: float | None = None
+    at_least: dict[str, float] | None = None
 
     def _get_relevant_documents(
         self,
@@ -96,11 +96,11 @@ class RagqRetriever(BaseRetriever):
 
     def _asked(self, k: int | None, within: Within | list[str] | None) -> dict[str, Any]:
         limit = self.within if within is None else within
-        return {"top_k": k or self.k, "mode": self.mode, "rerank": self.rerank, "within": limit}
+        asked: dict[str, Any] = {"mode": self.mode, "rerank": self.rerank, "at_least": self.at_least}
+        return {**asked, "top_k": k or self.k, "within": limit}
 
     def _documents(self, hits: Iterable[Hit]) -> list[Document]:
-        least = self.threshold
-        return [document_of(hit, self.collection) for hit in hits if least is None or hit.score >= least]
+        return [document_of(hit, self.collection) for hit in hits]
 
 
 def document_of(hit: Hit, collection: str) -> Document:

@@ -12,7 +12,7 @@ Needs the extra ``llamaindex`` (``llama-index-core`` and nothing else of LlamaIn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .aio import AsyncRagq
@@ -58,7 +58,7 @@ class RagqRetriever(BaseRetriever):
         mode: ``dense``, ``keyword`` or ``hybrid``.
         rerank: let the mesh score the first candidates again.
         within: search these documents only: a list of names, ids and patterns, or a `Within`; None means all.
-        threshold: passages with a lower score are left out; on the scale of ``score_kind``; None keeps all.
+        at_least: the least scores of a passage, by signal: ``{"dense": 0.8}``; None keeps all.
 
     Raises:
         NotFound: no such collection.
@@ -75,14 +75,15 @@ class RagqRetriever(BaseRetriever):
         amesh: AsyncRagq | None = None,
         rerank: bool = True,
         within: Within | Sequence[str] | None = None,
-        threshold: float | None = None,
+        at_least: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self._mesh, self._amesh = mesh, amesh
         self._collection = collection
-        self._asked: dict[str, Any] = {"top_k": k, "mode": mode, "rerank": rerank, "within": within}
-        self._threshold = threshold
+        self._asked: dict[str, Any] = {
+            "top_k": k, "mode": mode, "rerank": rerank, "within": within, "at_least": at_least,
+        }  # fmt: skip
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         hits = _of(self._mesh).index.search(self._collection, query_bundle.query_str, **self._asked)
@@ -94,12 +95,7 @@ class RagqRetriever(BaseRetriever):
         return self._nodes(await self._amesh.index.search(self._collection, query_bundle.query_str, **self._asked))
 
     def _nodes(self, hits: Iterable[Hit]) -> list[NodeWithScore]:
-        least = self._threshold
-        return [
-            NodeWithScore(node=node_of(hit, self._collection), score=hit.score)
-            for hit in hits
-            if least is None or hit.score >= least
-        ]
+        return [NodeWithScore(node=node_of(hit, self._collection), score=hit.score) for hit in hits]
 
 
 def node_of(hit: Hit, collection: str) -> TextNode:

@@ -74,7 +74,9 @@ def test_settings_reach_the_search(ours: Any, mesh: Ragq) -> None:
     (only,) = retriever.invoke("boat")
     assert (only.metadata["document"], only.metadata["score_kind"]) == ("boats.md", "bm25")
     assert len(retriever.invoke("the", k=1)) == 1
-    strict = ours.RagqRetriever(mesh=mesh, collection="chained", mode="keyword", rerank=False, threshold=1e6)
+    strict = ours.RagqRetriever(
+        mesh=mesh, collection="chained", mode="keyword", rerank=False, at_least={"keyword": 1e6}
+    )
     assert strict.invoke("boat") == []
     with pytest.raises(NotFound, match="gone"):
         ours.RagqRetriever(mesh=mesh, collection="gone").invoke("boat")

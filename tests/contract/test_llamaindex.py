@@ -83,7 +83,7 @@ def test_a_model_is_told_the_document_and_not_how_it_was_found(ours: Any, mesh: 
 def test_settings_reach_the_search(ours: Any, mesh: Ragq) -> None:
     words = {"mode": "keyword", "rerank": False}
     assert names(ours.RagqRetriever(mesh, "indexed", **words).retrieve("boat")) == ["boats.md"]
-    assert ours.RagqRetriever(mesh, "indexed", **words, threshold=1e6).retrieve("boat") == []
+    assert ours.RagqRetriever(mesh, "indexed", **words, at_least={"keyword": 1e6}).retrieve("boat") == []
     assert names(ours.RagqRetriever(mesh, "indexed", within=["tails.md"]).retrieve(QUESTION)) == ["tails.md"]
     with pytest.raises(NotFound, match="gone"):
         ours.RagqRetriever(mesh, "gone").retrieve("boat")
