@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,7 @@ class Server:
     def pause(self) -> None:
         """Let it do nothing, and hold its connections."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # a thread that runs meanwhile may still answer
 
     def resume(self) -> None:
         """Let it go on."""

@@ -21,8 +21,8 @@ from services.launching.home import Home, HomeUnusable, read_roles
 from services.models import PULLABLE, Shelf
 
 PACKAGES = (
-    "chromadb", "charset-normalizer", "click", "jinja2", "lxml", "msgpack", "numpy", "openvino", "openvino-genai",
-    "openvino-tokenizers", "pypdfium2", "python-docx", "pyyaml", "pyzmq", "rich", "safetensors",
+    "chromadb", "charset-normalizer", "click", "jinja2", "lxml", "msgpack", "numpy", "opencc", "openvino",
+    "openvino-genai", "openvino-tokenizers", "pypdfium2", "python-docx", "pyyaml", "pyzmq", "rich", "safetensors",
     "starlette", "streamlit", "tantivy", "tokenizers", "uvicorn",
 )  # fmt: skip
 OLDEST_PYTHON = (3, 11)
