@@ -31,7 +31,7 @@ class Lookout:
         self._hear_workers = hear_workers
         self.workers, self.clients = Watch(), Watch()
         self._has_idle_losses = False
-        self._idle_at = 0.0
+        self._idle_at = self._leaving_at = 0.0
 
     def pause_s(self, now: float, longest_s: float) -> float:
         """Seconds until the next look, at most so many."""
@@ -51,8 +51,8 @@ class Lookout:
 
     def look_for_all(self, now: float) -> None:
         """Look for every client that said HELLO; a proxy that leaves waits for each of them."""
-        if now >= self._idle_at:
-            self._idle_at = now + LEAVING_PAUSE_S
+        if now >= self._leaving_at:
+            self._leaving_at = now + LEAVING_PAUSE_S
             self._look_for(set(self._front.greeted))
 
     def _look_for_workers(self, now: float) -> None:

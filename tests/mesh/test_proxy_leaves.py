@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from clients.errors import PortBusy
 from clients.greetings import Welcome
 from clients.packing import unpack
 from clients.wire import Envelope, Kind, payload_of
+from proxies import lookout
 from proxies.proxy import Proxy
 from tests.mesh.processes import processes, until
 from tests.mesh.proxied import Place, place
@@ -68,6 +70,22 @@ def test_a_proxy_that_leaves_does_not_wait_for_a_client_that_is_gone(here: Place
     client.hello()
     client.close()
     here.proxy.stop()
+    here.thread.join(20)
+    assert not here.thread.is_alive()
+
+
+def test_a_proxy_that_leaves_notices_who_goes_however_lately_it_looked(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "IDLE_PAUSE_S", 1000.0)
+    first, second = here.client(), here.client()
+    for client in (first, second):
+        client.hello()
+    first.close()
+    until(lambda: here.proxy._lookout._idle_at > time.monotonic() + 500)
+    here.proxy.stop()
+    assert second.next().kind is Kind.BYE
+    second.close()
     here.thread.join(20)
     assert not here.thread.is_alive()
 

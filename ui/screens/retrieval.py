@@ -106,12 +106,12 @@ def _ask(collection: Collection, words: Labels) -> None:
 
 def _settings(collection: Collection, gate: Gate | None, words: Labels) -> Marking | None:
     trial = _trial()
+    ways = st.pills(
+        words("retrieval.ways"), WAYS, selection_mode="multi", default=trial.ways, key="trial-ways",
+        format_func=lambda way: view.name_of(way, words),
+    )  # fmt: skip
     left, middle, right = st.columns([3, 1, 2], gap="medium")
     with left:
-        ways = st.pills(
-            words("retrieval.ways"), WAYS, selection_mode="multi", default=trial.ways, key="trial-ways",
-            format_func=lambda way: view.name_of(way, words),
-        )  # fmt: skip
         is_single = st.toggle(words("retrieval.single"), trial.is_single, key="trial-single")
         within = tuple(limit(collection.name, trial.within, "trial-in", words))
     top_k = middle.slider(words("retrieval.top_k"), 1, MAX_TOP_K, trial.top_k, key="trial-top-k")
