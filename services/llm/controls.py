@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from clients.errors import BadRequest
+from clients.errors import BadRequest, TooLarge
 from clients.llm import Generate
 
 from .schemas import check_schema
 
 MAX_STOPS = 16
+SHORTER = "send fewer or shorter passages"
 MAX_TOKEN_IDS = 1024
 MAX_TEMPLATE_CHARS = 64_000
 RANGES: dict[str, tuple[float, float]] = {
@@ -56,6 +57,27 @@ def check_controls(request: Generate) -> None:
         raise BadRequest(f"template has {len(request.template)} characters; allowed are {MAX_TEMPLATE_CHARS}")
     if (request.template or request.template_options) and not request.messages:
         raise BadRequest("a template makes a prompt of messages", help="give messages, or leave the template out")
+
+
+def fitting(request: Generate, num_prompt: int, model: str, context_tokens: int, cure: str = SHORTER) -> Generate:
+    """The request with no more tokens to write than the prompt leaves room for.
+
+    Args:
+        request: what is asked for.
+        num_prompt: tokens of the prompt.
+        model: its name, for the message.
+        context_tokens: how many the model takes, prompt and answer together.
+        cure: what to do about a prompt that is too long.
+
+    Raises:
+        TooLarge: the prompt leaves no room for any.
+    """
+    room = min(request.max_tokens, context_tokens - num_prompt)
+    if room < 1:
+        raise TooLarge(
+            f"the prompt has {num_prompt} tokens; '{model}' takes {context_tokens} with the answer", help=cure
+        )
+    return replace(request, max_tokens=room)
 
 
 def refuse_unsupported(request: Generate, supported: Collection[str], backend: str) -> None:

@@ -10,13 +10,22 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Generator as Stream
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clients.errors import BadRequest, TooLarge
+from clients.errors import BadRequest
 from clients.llm import Generate, Generation, Token
-from services.llm.controls import BEAMS, JSON, PENALTIES, SAMPLING, STOPS, TEMPLATES, refuse_unsupported, set_controls
+from services.llm.controls import (
+    BEAMS,
+    JSON,
+    PENALTIES,
+    SAMPLING,
+    STOPS,
+    TEMPLATES,
+    fitting,
+    refuse_unsupported,
+    set_controls,
+)
 from services.llm.decoding import Decoding
 from services.llm.spelling import Spelling
 from services.llm.stopping import Stopper
@@ -146,13 +155,7 @@ class OpenVINOChat:
     def _fitting(self, request: Generate, num_prompt: int) -> Generate:
         if num_prompt == 0:
             raise BadRequest("the prompt is empty")
-        max_new = min(request.max_tokens, self._context_tokens - num_prompt)
-        if max_new < 1:
-            raise TooLarge(
-                f"the prompt has {num_prompt} tokens; '{self.card.name}' takes {self._context_tokens} with the answer",
-                help="send fewer or shorter passages",
-            )
-        return replace(request, max_tokens=max_new)
+        return fitting(request, num_prompt, self.card.name, self._context_tokens)
 
     def _settings(self, request: Generate) -> Any:
         import openvino_genai

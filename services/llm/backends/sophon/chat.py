@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator as Stream
-from dataclasses import replace
 
-from clients.errors import TooLarge
 from clients.llm import Generate, Generation, Token
 from services.llm import controls
 from services.llm.backends.chat_prompt import ChatPrompt
@@ -15,6 +13,7 @@ from services.models import Shelved
 from services.models.bundle import Bundle
 from services.service import Call
 
+from .plan import LONGER_NET
 from .recall import Recalls
 
 CONTROLS = controls.SAMPLING | controls.PENALTIES | controls.TEMPLATES | controls.STOPS | {"ban_tokens"}
@@ -45,13 +44,8 @@ class SophonChat:
         watch = Stopwatch()
         controls.refuse_unsupported(request, CONTROLS, "sophon")
         prompt = self._prompt.encode(request, call)
-        room = self._context - len(prompt)
-        if room < 1:
-            raise TooLarge(
-                f"the prompt has {len(prompt)} tokens; '{self.card.name}' takes {self._context} with the answer",
-                help="send fewer or shorter passages, or compile a longer net",
-            )
-        return self._write(prompt, replace(request, max_tokens=min(request.max_tokens, room)), call, watch)
+        fitting = controls.fitting(request, len(prompt), self.card.name, self._context, LONGER_NET)
+        return self._write(prompt, fitting, call, watch)
 
     def close(self) -> None:
         """Let go of the devices."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from clients.errors import TooLarge
 from services.models.bundle import Net
 
+LONGER_NET = "send fewer or shorter passages, or compile a longer net"
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:

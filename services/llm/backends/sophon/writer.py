@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Generator as Stream
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from clients.errors import TooLarge
 from clients.llm import Generate, Generation, Token
 from services.llm import controls
 from services.llm.backends.chat_prompt import ChatPrompt
@@ -22,6 +20,7 @@ from services.models.bundle import Bundle
 from services.service import Call
 
 from .passes import Outputs
+from .plan import LONGER_NET
 
 CONTROLS = (
     controls.SAMPLING | controls.PENALTIES | controls.TEMPLATES | controls.STOPS | controls.BEAMS | {"ban_tokens"}
@@ -53,13 +52,7 @@ class SophonWriter:
         watch = Stopwatch()
         controls.refuse_unsupported(request, CONTROLS, "sophon")
         prompt = self._prompt.encode(request, call)
-        room = self._context - len(prompt)
-        if room < 1:
-            raise TooLarge(
-                f"the prompt has {len(prompt)} tokens; '{self.card.name}' takes {self._context} with the answer",
-                help="send fewer or shorter passages, or compile a longer net",
-            )
-        request = replace(request, max_tokens=min(request.max_tokens, room))
+        request = controls.fitting(request, len(prompt), self.card.name, self._context, LONGER_NET)
         watch.begin()
         return self._decoding.write(_Reader(self._passes), prompt, request, call, watch)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import queue
 from collections.abc import Generator as Stream
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 
-from clients.errors import TooLarge
 from clients.llm import Generate, Generation, Token
 from services.llm import controls
 from services.llm.backends.chat_prompt import ChatPrompt
@@ -72,19 +70,13 @@ class TorchGenerator:
         watch = Stopwatch()
         controls.refuse_unsupported(request, CONTROLS, "torch")
         prompt = self._prompt.encode(request, call)
-        max_new = min(request.max_tokens, self._context - len(prompt))
-        if max_new < 1:
-            raise TooLarge(
-                f"the prompt has {len(prompt)} tokens; '{self.card.name}' takes {self._context} with the answer",
-                help="send fewer or shorter passages",
-            )
+        fitting = controls.fitting(request, len(prompt), self.card.name, self._context)
         if request.beams:
             watch.begin()
-            request = replace(request, max_tokens=max_new)
-            branches = Branches(self._decoder, self._passes, request, len(prompt))
-            return self._decoding.write(branches, prompt, request, call, watch)
+            branches = Branches(self._decoder, self._passes, fitting, len(prompt))
+            return self._decoding.write(branches, prompt, fitting, call, watch)
         ends = self._decoding.ends | set(request.stop_tokens)
-        return self._tell(Answer(prompt, request, frozenset(ends), max_new, watch), call)
+        return self._tell(Answer(prompt, request, frozenset(ends), fitting.max_tokens, watch), call)
 
     def close(self) -> None:
         """End the thread; answers that are being written get an error."""
