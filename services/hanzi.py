@@ -1,10 +1,16 @@
-"""How is a text with traditional Chinese characters written with simplified ones?"""
+"""How is a text written for comparing its words: in one case, one width, and with simplified Chinese characters?"""
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 
 FIRST, LAST = 0x3400, 0x9FFF
+
+
+def comparable(text: str) -> str:
+    """The text in lower case, in NFKC (full width and compatibility forms become plain), and `simplified`."""
+    return simplified(unicodedata.normalize("NFKC", text).lower())
 
 
 def simplified(text: str) -> str:

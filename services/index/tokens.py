@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from services.hanzi import simplified
+from services.hanzi import comparable
 
 from .loaders.base import CJK
 
@@ -36,7 +36,7 @@ def tokens(text: str) -> Iterator[str]:
     The text is brought to NFKC and to simplified characters first, so that full-width letters, compatibility forms and
     traditional characters match.
     """
-    for run in RUN.findall(simplified(unicodedata.normalize("NFKC", text).lower())):
+    for run in RUN.findall(comparable(text)):
         if not IS_CJK.match(run):
             yield run[:MAX_WORD]
         elif len(run) == 1:

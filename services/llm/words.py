@@ -8,9 +8,8 @@ traditional Chinese characters count as the simplified ones.
 from __future__ import annotations
 
 import re
-import unicodedata
 
-from services.hanzi import simplified
+from services.hanzi import comparable
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 RUN = re.compile(f"[{CJK}]+|[^\\W_{CJK}]+(?:['’.-][^\\W_{CJK}]+)*")
@@ -33,7 +32,7 @@ COMMON_CJK = frozenset(
 def informative(text: str) -> list[str]:
     """The words, in order and with repetitions; may be empty."""
     found: list[str] = []
-    for run in RUN.findall(simplified(unicodedata.normalize("NFKC", text).lower())):
+    for run in RUN.findall(comparable(text)):
         if IS_CJK.match(run):
             found.extend(_pairs(run))
         elif run not in COMMON:
